@@ -1,0 +1,47 @@
+# Every target does the set-up it needs: Python 3.11 or later (with venv) and make are all that must be there.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format bench pins clean
+
+help:  ## Show this
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+install: $(INSTALLED)  ## Make .venv/ with everything
+
+# The pins hold hashes; the project itself is installed editable, without asking for anything more.
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sidecar needs Python 3.11 or later: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+run: $(INSTALLED)  ## Start the main job on this machine: the daemon and a fake AWS, no account needed
+	@$(BIN)/sidecar dev
+
+test: $(INSTALLED)  ## Run all tests
+	$(BIN)/python -m pytest -n 2 --cov
+
+check: $(INSTALLED)  ## ruff, mypy (strict) and the import layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## Let ruff mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(INSTALLED)  ## Measure the figures in docs/figures.md
+	$(BIN)/python -m bench
+
+# uv writes pins for every platform and Python at once; none of them holds a download address.
+pins:  ## Pin anew what pyproject.toml asks for (needs uv)
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/run.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra dev --group test --group check --group build -c requirements/run.txt -o requirements/dev.txt
+
+clean:  ## Remove what make and the tests made
+	rm -rf .venv dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .sidecar

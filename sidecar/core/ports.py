@@ -1,0 +1,111 @@
+"""Name what the engine needs of the world; `aws` and the tests' fakes provide it, `app` introduces them.
+
+Each port has one conformance suite in `tests/`, which every implementation passes.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Protocol, TypeVar
+
+from sidecar.core.errors import Failure
+from sidecar.core.quotas import Charge, Scope
+from sidecar.core.refs import Ref, SourceKind, Tree
+from sidecar.core.secret import Revision, Secret
+
+T = TypeVar("T")
+
+
+class Priority(IntEnum):
+    """Who waits for the answer; a lower number goes first."""
+
+    CALLER = 0
+    BACKGROUND = 1
+
+
+class Decrypt(StrEnum):
+    """Who opens a SecureString: AWS on our behalf, or this daemon by kms:Decrypt."""
+
+    AWS = "aws"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to a value: refs with one route can share a batch."""
+
+    source: SourceKind
+    identity: str
+    decrypt: Decrypt = Decrypt.AWS
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One AWS request about to be made, as whoever admits it must know it."""
+
+    service: str  # as botocore spells it: "ssm"
+    operation: str  # "GetParameters"
+    scope: Scope  # the account and region whose quotas it uses
+    charges: tuple[Charge, ...]
+
+
+class Gate(Protocol):
+    """Where a source's AWS requests are admitted, timed out, retried and counted.
+
+    A gate belongs to one check: it carries that check's priority and deadline, so a source need not know them.
+    """
+
+    async def send(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Run `attempt` once the quotas admit it, again after a Transient, and give what it gives.
+
+        `attempt` raises SecretError or Transient and nothing else; so does `send`. Cancelling it
+        cancels the attempt and gives the quota that was not used back.
+        """
+        ...
+
+    def once(self) -> "Gate":
+        """Give the same gate without retries: for a source that has another place to ask."""
+        ...
+
+
+class Source(Protocol):
+    """Read one kind of ref with one identity.
+
+    Refs in, an answer for every ref out: one bad ref never fails its neighbours. Refs are whole
+    (without field). Nothing is raised but what cancels.
+    """
+
+    batch: int
+    """The most refs that one `probe` or `fetch` is given."""
+
+    async def probe(self, refs: Sequence[Ref], gate: Gate) -> Mapping[Ref, Revision | Secret | Failure]:
+        """Ask which version is current; no KMS. A Secret where the answer brings the value anyway."""
+        ...
+
+    async def fetch(self, refs: Sequence[Ref], gate: Gate) -> Mapping[Ref, Secret | Failure]:
+        """Get the current plaintexts; KMS is charged for each that was encrypted."""
+        ...
+
+
+class TreeSource(Protocol):
+    """Read everything below a path; raises Failure when the walk as a whole fails."""
+
+    async def probe_tree(self, tree: Tree, gate: Gate) -> Mapping[Ref, Revision | Secret]:
+        """Ask which versions are current below the path; no KMS."""
+        ...
+
+    async def fetch_tree(self, tree: Tree, gate: Gate) -> Mapping[Ref, Secret]:
+        """Get all plaintexts below the path: the cheapest way to a tree of which nothing is held."""
+        ...
+
+
+class Clock(Protocol):
+    """The two clocks that are not the loop's (waiting is the loop's own `time()`)."""
+
+    def trust(self) -> float:
+        """Seconds that go on during suspend (CLOCK_BOOTTIME), for asking how old a held value is."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since the epoch: only shown, stored or signed; it may jump."""
+        ...
