@@ -1,0 +1,112 @@
+"""Decide what is checked next, and when.
+
+Pure: a queue in the loop's time (seconds), and the arithmetic of intervals. Must not wait; the engine does.
+"""
+
+import heapq
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from sidecar.core.freshness import Policy
+from sidecar.core.pacing import backoff
+
+K = TypeVar("K", bound=Hashable)
+
+JITTER = 0.1
+"""Each interval is drawn within ±10 %, so that daemons started together drift apart."""
+
+COMPANY = 0.1
+"""A batch takes along what is due within this part of its interval: fewer requests for the same freshness."""
+
+PINNED_REFRESH = 3600.0
+"""A pinned version cannot change: so often is enough to notice its deletion (seconds)."""
+
+ROTATION_GRACE = 5.0
+"""How long after a scheduled rotation is due its result is looked for (seconds)."""
+
+
+def interval_of(refresh: float, *, pinned: bool) -> float:
+    """Give the seconds between two checks of one value."""
+    return max(refresh, PINNED_REFRESH) if pinned else refresh
+
+
+def spread(interval: float, dice: float) -> float:
+    """Give the phase of a value just held for the first time: anywhere in its interval."""
+    return interval * dice
+
+
+def jittered(interval: float, dice: float) -> float:
+    """Give the seconds to the next check of a value that was confirmed."""
+    return interval * (1 - JITTER + 2 * JITTER * dice)
+
+
+def recheck_after_no(policy: Policy, refusals: int) -> float:
+    """Give the seconds to the next look at what AWS refused `refusals` times in a row: soon, then as often as others."""
+    return min(policy.refresh, policy.negative_ttl * 2.0 ** min(refusals - 1, 16))
+
+
+def retry_after_failure(policy: Policy, failures: int, asked: float | None, dice: float) -> float:
+    """Give the seconds to the next try after `failures` transient ones in a row; at least what AWS `asked` for."""
+    return max(asked or 0.0, min(policy.refresh, backoff(failures - 1, dice=dice)))
+
+
+class Schedule(Generic[K]):
+    """Keys by when they are due. Moving one costs O(log n); what a move left behind in the heap is skipped."""
+
+    def __init__(self) -> None:
+        self._planned: dict[K, tuple[float, float]] = {}  # due, how much earlier it may go as company
+        self._heap: list[tuple[float, int, K]] = []
+        self._order = 0
+
+    def __len__(self) -> int:
+        return len(self._planned)
+
+    def put(self, key: K, due: float, *, slack: float = 0.0) -> None:
+        """Plan, or plan anew; `slack` is how many seconds before `due` it may be taken along by others."""
+        self._planned[key] = (due, slack)
+        self._order += 1
+        heapq.heappush(self._heap, (due, self._order, key))
+        if len(self._heap) > 2 * len(self._planned) + 64:
+            self._compact()
+
+    def hasten(self, key: K, due: float) -> None:
+        """Move forward, never back; a key that is not planned stays so."""
+        planned, slack = self._planned.get(key, (due, 0.0))
+        if planned > due:
+            self.put(key, due, slack=slack)
+
+    def remove(self, key: K) -> None:
+        """Forget; unknown keys are fine."""
+        self._planned.pop(key, None)
+
+    def due(self, key: K) -> float | None:
+        """Tell when a key is due, None when it is not planned."""
+        planned = self._planned.get(key)
+        return planned[0] if planned else None
+
+    def earliest(self) -> float | None:
+        """Tell when the next key is due, None when none is planned."""
+        while self._heap and self.due(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def pull(self, by: float) -> None:
+        """Bring every key `by` seconds forward: the machine slept, and loop time stood still with it."""
+        self._planned = {key: (due - by, slack) for key, (due, slack) in self._planned.items()}
+        self._compact()
+
+    def take(self, now: float, most: int) -> list[K]:
+        """Take out up to `most` keys: those due, and where there is one, the company that soon would be."""
+        taken: list[K] = []
+        while len(taken) < most and (earliest := self.earliest()) is not None:
+            key = self._heap[0][2]
+            if earliest > now + (self._planned[key][1] if taken else 0.0):
+                break
+            self.remove(key)
+            taken.append(key)
+        return taken
+
+    def _compact(self) -> None:
+        self._heap = [(due, order, key) for order, (key, (due, _)) in enumerate(self._planned.items())]
+        self._order = len(self._heap)
+        heapq.heapify(self._heap)
