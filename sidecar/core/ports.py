@@ -3,7 +3,7 @@
 Each port has one conformance suite in `tests/`, which every implementation passes.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Protocol, TypeVar
@@ -88,13 +88,16 @@ class Source(Protocol):
 
 
 class TreeSource(Protocol):
-    """Read everything below a path; raises Failure when the walk as a whole fails."""
+    """Read everything below a path, page by page, so that the first values are held before the last are asked for.
 
-    async def probe_tree(self, tree: Tree, gate: Gate) -> Mapping[Ref, Revision | Secret]:
+    Raises Failure from the iteration when the walk cannot go on.
+    """
+
+    def probe_tree(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Revision | Secret]]:
         """Ask which versions are current below the path; no KMS."""
         ...
 
-    async def fetch_tree(self, tree: Tree, gate: Gate) -> Mapping[Ref, Secret]:
+    def fetch_tree(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Secret]]:
         """Get all plaintexts below the path: the cheapest way to a tree of which nothing is held."""
         ...
 
