@@ -1,7 +1,32 @@
-"""References: where a value lives, in one canonical spelling."""
+"""References: where a value lives, in one canonical spelling.
 
+`parse` reads that spelling and `str` prints it; `spellings.parse_any` reads everybody else's too. Pure text: whether
+the value exists, and which spellings turn out to be one value, only AWS knows (`named_by_aws`). An error never quotes
+what it was given: it may be a secret that was pasted in the wrong place.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
+from urllib.parse import quote, unquote
+
+from sidecar.core import arns
+from sidecar.core.arns import Arn
+from sidecar.core.errors import BadRef
+from sidecar.core.fields import BAD_ESCAPE
+
+DEFAULT_IDENTITY: Final = "default"
+IDENTITY_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+REFERENCE_PATH: Final = "/aws/reference/secretsmanager/"
+"""Below it Parameter Store hands out what Secrets Manager holds."""
+
+MAX_CHARACTERS: Final = 4096  # of the whole text: the longest id, field and query, with room to spare
+MAX_FIELD: Final = 1024
+MAX_PARAMETER: Final = 1011  # AWS counts the ARN's prefix in; what only AWS can count, it may refuse itself
+MAX_LEVELS: Final = 15
+MAX_SECRET: Final = 512
 
 
 class SourceKind(StrEnum):
@@ -41,17 +66,290 @@ class Ref:
     id: str  # a name, or an ARN where the value lies in another account or region than the identity's own
     selector: Selector | None = None
     field: str | None = None
-    identity: str = "default"
+    identity: str = DEFAULT_IDENTITY
 
     @property
     def whole(self) -> "Ref":
         """The value that this is a field of."""
         return self if self.field is None else replace(self, field=None)
 
+    @property
+    def arn(self) -> Arn | None:
+        """The ARN that it is known by; None when it is known by name."""
+        return Arn.parse(self.id) if self.id.startswith(arns.PREFIX) else None
+
+    def __str__(self) -> str:
+        """Print the canonical spelling, which `allow` globs match."""
+        query = _query(self.selector, self.identity)
+        return f"{self.source}:{self.id}{query}" + ("" if self.field is None else f"#{self.field}")
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Every parameter below a path."""
+    """Every parameter below a path; `parse_tree` and `str` are inverse."""
 
     path: str  # "/prod/app", without trailing slash; "" for everything is refused
-    identity: str = "default"
+    identity: str = DEFAULT_IDENTITY
+
+    def rest_of(self, parameter: str) -> str | None:
+        """Give what follows the path in a parameter's name; None when it does not lie below."""
+        below = f"{self.path}/"
+        return parameter[len(below) :] if parameter.startswith(below) else None
+
+    def __str__(self) -> str:
+        """Print the canonical spelling."""
+        return f"{SourceKind.SSM}:{self.path}/{_query(None, self.identity)}"
+
+
+def _query(selector: Selector | None, identity: str) -> str:
+    pairs = [] if selector is None else [f"{selector.pick}={quote(selector.value, safe='')}"]
+    if identity != DEFAULT_IDENTITY:
+        pairs.append(f"via={identity}")
+    return "?" + "&".join(pairs) if pairs else ""
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_IDENTITY: Final = re.compile(IDENTITY_PATTERN)
+_SEGMENT: Final = r"[A-Za-z0-9_.-]+"
+_PARAMETER: Final = re.compile(rf"{_SEGMENT}|(?:/{_SEGMENT})+")
+_SECRET: Final = re.compile(r"(?!//)[A-Za-z0-9/_+=.@-]+")
+_BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+_SERVICES: Final[Mapping[str, SourceKind]] = {"ssm": SourceKind.SSM, "secretsmanager": SourceKind.SM}
+_LATER: Final = ("kms", "s3")  # named by the contract, not read by this version
+
+_PICKS: Final[Mapping[SourceKind, tuple[Pick, ...]]] = {
+    SourceKind.SSM: (Pick.VERSION, Pick.LABEL),
+    SourceKind.SM: (Pick.STAGE, Pick.VERSION_ID),
+}
+_VALUES: Final[Mapping[Pick, tuple[re.Pattern[str], str]]] = {
+    Pick.VERSION: (re.compile(r"[1-9][0-9]{0,18}"), "a number from 1"),
+    Pick.LABEL: (
+        re.compile(r"(?!(?i:aws|ssm))[A-Za-z_.-][A-Za-z0-9_.-]{0,99}"),
+        "at most 100 letters, digits, '.', '-' or '_', not beginning with a digit, 'aws' or 'ssm'",
+    ),
+    Pick.STAGE: (re.compile(r"[^\s*]{1,256}"), "at most 256 characters without spaces or wildcards"),
+    Pick.VERSION_ID: (re.compile(r"[A-Za-z0-9_.-]{32,64}"), "the 32 to 64 characters that AWS shows"),
+}
+NEWEST_STAGE: Final = "AWSCURRENT"
+
+
+def parse(text: str, *, identity: str = DEFAULT_IDENTITY) -> Ref:
+    """Read `ssm:…` and `sm:…`, or an ARN of either, bare or after its scheme; raises BadRef.
+
+    `identity` is meant where the text has no `?via=`.
+    """
+    head, pairs, field = _parts(text)
+    source, ident = _source(head)
+    return compose(source, ident, pairs, field=field, identity=identity)
+
+
+def parse_tree(text: str, *, identity: str = DEFAULT_IDENTITY) -> Tree:
+    """Read `ssm:/path/`, with or without its last slash; raises BadRef."""
+    head, pairs, field = _parts(text)
+    if not head.startswith("ssm:/"):
+        raise BadRef("a tree is a path of Parameter Store", mend="Write it as ssm:/path/.")
+    if field is not None:
+        raise BadRef("a tree has no field", mend="Take the field where the value is asked for.")
+    path = head.removeprefix("ssm:").removesuffix("/")
+    if not path:
+        raise BadRef("a tree of every parameter there is", mend="Name a path of at least one level: ssm:/path/.")
+    _check_parameter(path)
+    if f"{path}/".startswith(REFERENCE_PATH):
+        raise BadRef("AWS does not list what lies below this path", mend="Declare each secret as sm:name.")
+    return Tree(path, _options(pairs, ()).get("via", identity))
+
+
+def compose(
+    source: SourceKind, ident: str, pairs: Sequence[tuple[str, str]], *, field: str | None, identity: str
+) -> Ref:
+    """Make a ref of parts that some spelling gave: `pairs` are the query's, decoded; raises BadRef.
+
+    The only maker of refs from text, so that every spelling obeys the same rules and ends in the same ref.
+    """
+    source, ident = _settle_source(source, ident)
+    _check_id(source, ident)
+    options = _options(pairs, _PICKS[source])
+    if field is not None:
+        _check_field(field)
+    return Ref(source, ident, _selector(options, _PICKS[source]), field, options.get("via", identity))
+
+
+def _parts(text: str) -> tuple[str, list[tuple[str, str]], str | None]:
+    refuse_noise(text)
+    head, hash_mark, field = text.partition("#")
+    head, question_mark, query = head.partition("?")
+    return head, split_query(query) if question_mark else [], field if hash_mark else None
+
+
+def refuse_noise(text: str) -> None:
+    """Refuse what no spelling has: raises BadRef before anything looks closer."""
+    if len(text) > MAX_CHARACTERS:
+        msg = f"the reference is longer than {MAX_CHARACTERS} characters"
+        raise BadRef(msg)
+    if _CONTROL.search(text):
+        raise BadRef("the reference holds a control character", mend="Look for a line break or a NUL at its end.")
+
+
+def split_query(query: str) -> list[tuple[str, str]]:
+    """Take `key=value&key=value` apart and decode the values; raises BadRef."""
+    pairs = [part.partition("=") for part in query.split("&")]
+    return [(key, percent_decoded(value)) for key, _, value in pairs]
+
+
+def percent_decoded(value: str) -> str:
+    """Decode %XX; raises BadRef where that gives no text."""
+    if not _BROKEN_ESCAPE.search(value):
+        decoded = unquote(value, errors="replace")
+        if "\ufffd" not in decoded and not _CONTROL.search(decoded):
+            return decoded
+    raise BadRef("a part of the reference is not percent-encoded text", mend="Write '%' itself as %25.")
+
+
+def _source(head: str) -> tuple[SourceKind, str]:
+    scheme, _, ident = head.partition(":")
+    if scheme == "arn":
+        return _source_of(Arn.parse(head)), head
+    if scheme in _LATER:
+        raise _not_yet(scheme)
+    if scheme not in {"ssm", "sm"}:
+        raise BadRef("the reference begins with no scheme that is known")
+    return SourceKind(scheme), ident
+
+
+def _source_of(arn: Arn) -> SourceKind:
+    if arn.service in _LATER:
+        raise _not_yet(arn.service)
+    if arn.service not in _SERVICES:
+        raise BadRef("an ARN of neither Parameter Store nor Secrets Manager")
+    return _SERVICES[arn.service]
+
+
+def _not_yet(scheme: str) -> BadRef:
+    return BadRef(f"this version does not read {scheme}: references", mend="Use ssm: or sm:, or a later version.")
+
+
+def _settle_source(source: SourceKind, ident: str) -> tuple[SourceKind, str]:
+    """Take what Parameter Store only passes on to where it lies: one value, one ref."""
+    if source is SourceKind.SM:
+        return source, ident
+    if ident.startswith(REFERENCE_PATH):
+        return SourceKind.SM, ident.removeprefix(REFERENCE_PATH)
+    if ident.startswith(arns.PREFIX):
+        arn = Arn.parse(ident)
+        if arn.service == "ssm" and arn.parameter.startswith(REFERENCE_PATH):
+            resource = f"secret:{arn.parameter.removeprefix(REFERENCE_PATH)}"
+            return SourceKind.SM, str(replace(arn, service="secretsmanager", resource=resource))
+    return source, ident
+
+
+def _check_id(source: SourceKind, ident: str) -> None:
+    if ident.startswith(arns.PREFIX):
+        _check_arn(source, Arn.parse(ident))
+    elif source is SourceKind.SSM:
+        _check_parameter(ident)
+    else:
+        _check_secret(ident)
+
+
+def _check_arn(source: SourceKind, arn: Arn) -> None:
+    if _source_of(arn) is not source:
+        msg = f"an ARN of {arn.service} after {source}:"
+        raise BadRef(msg, mend="Leave the scheme away: the ARN alone says what it is.")
+    if source is SourceKind.SSM:
+        _check_parameter(arn.parameter)
+    elif arn.account:
+        _check_secret(arn.secret)
+    else:
+        raise BadRef("the secret's ARN lacks the account")
+
+
+def _check_parameter(name: str) -> None:
+    if not _PARAMETER.fullmatch(name):
+        raise BadRef(
+            "this is no name of a parameter",
+            mend="Use letters, digits, '.', '_' and '-' between single slashes, and begin with '/' where there is one. "
+            "A version is written ?version=3, a label ?label=green; there are no wildcards.",
+        )
+    if len(name) > MAX_PARAMETER or name.count("/") > MAX_LEVELS:
+        msg = f"the parameter's name has more than {MAX_PARAMETER} characters or {MAX_LEVELS} levels"
+        raise BadRef(msg)
+
+
+def _check_secret(name: str) -> None:
+    if not _SECRET.fullmatch(name):
+        raise BadRef(
+            "this is no name of a secret in Secrets Manager",
+            mend="Use letters, digits and /_+=.@- after sm:, without //. "
+            "A JSON key is written #key, a stage ?stage=AWSPREVIOUS; there are no wildcards.",
+        )
+    if len(name) > MAX_SECRET:
+        msg = f"the secret's name has more than {MAX_SECRET} characters"
+        raise BadRef(msg)
+
+
+def _options(pairs: Sequence[tuple[str, str]], picks: tuple[Pick, ...]) -> dict[str, str]:
+    allowed = [*picks, "via"]
+    options = dict(pairs)
+    if not options.keys() <= set(allowed):
+        raise BadRef("the query has a key that is not known here", mend=f"Here it may have: {', '.join(allowed)}.")
+    if len(options) < len(pairs):
+        raise BadRef("the query has the same key twice", mend="Leave one of them away.")
+    if not all(options.values()):
+        raise BadRef("the query has a key without a value", mend="Give it a value, or leave the key away.")
+    if "via" in options and not _IDENTITY.fullmatch(options["via"]):
+        raise BadRef("the query's via is no name of an identity", mend="Name one that stands under `identities`.")
+    return options
+
+
+def _selector(options: Mapping[str, str], picks: tuple[Pick, ...]) -> Selector | None:
+    given = [pick for pick in picks if pick in options]
+    if not given:
+        return None
+    if len(given) > 1:
+        raise BadRef(f"the reference picks a version by {' and by '.join(given)}", mend="Leave one of them away.")
+    pick = given[0]
+    pattern, want = _VALUES[pick]
+    if not pattern.fullmatch(options[pick]):
+        msg = f"the {pick} is not one that AWS can give"
+        raise BadRef(msg, mend=f"Want {want}.")
+    newest = pick is Pick.STAGE and options[pick] == NEWEST_STAGE
+    return None if newest else Selector(pick, options[pick])
+
+
+def _check_field(field: str) -> None:
+    if not 0 < len(field) <= MAX_FIELD:
+        msg = f"the field after '#' is empty or longer than {MAX_FIELD} characters"
+        raise BadRef(msg, mend="Name a top-level key or a JSON Pointer, or leave the '#' away.")
+    if field.startswith("/") and BAD_ESCAPE.search(field):
+        raise BadRef("the field is no JSON Pointer", mend="Write '~' as ~0 and '/' within a key as ~1.")
+
+
+# --- naming --------------------------------------------------------------------------------------------------------
+
+
+def localise(ref: Ref, account: str, region: str) -> Ref:
+    """Turn an ARN of exactly this account and region into the name; leave any other ref as it is.
+
+    `Arn.secret` says where this can err. The ARN of a parameter without a path stays, until AWS has named it.
+    """
+    arn = ref.arn
+    if arn is None or not arn.is_within(account, region):
+        return ref
+    if ref.source is SourceKind.SM:
+        return replace(ref, id=arn.secret)
+    return replace(ref, id=arn.parameter) if arn.parameter.count("/") > 1 else ref
+
+
+def named_by_aws(ref: Ref, *, name: str, arn: str, account: str, region: str) -> Ref:
+    """Give `ref` the id under which AWS answered: the name within this account and region, else the ARN.
+
+    Selector, field and identity stay. Gives `ref` itself where that is its id already. Raises BadRef when AWS's
+    `arn` is none.
+    """
+    if not Arn.parse(arn).is_within(account, region):
+        name = arn
+    named = ref if name == ref.id else replace(ref, id=name)
+    return localise(named, account, region)  # a parameter asked for by ARN may be named by it
