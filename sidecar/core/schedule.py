@@ -7,6 +7,7 @@ import heapq
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from sidecar.core.errors import Failure, Transient
 from sidecar.core.freshness import Policy
 from sidecar.core.pacing import backoff
 
@@ -40,14 +41,15 @@ def jittered(interval: float, dice: float) -> float:
     return interval * (1 - JITTER + 2 * JITTER * dice)
 
 
-def recheck_after_no(policy: Policy, refusals: int) -> float:
-    """Give the seconds to the next look at what AWS refused `refusals` times in a row: soon, then as often as others."""
-    return min(policy.refresh, policy.negative_ttl * 2.0 ** min(refusals - 1, 16))
+def setback_delay(failure: Failure, policy: Policy, setbacks: int, dice: float) -> float:
+    """Give the seconds to the next look at what failed `setbacks` times in a row.
 
-
-def retry_after_failure(policy: Policy, failures: int, asked: float | None, dice: float) -> float:
-    """Give the seconds to the next try after `failures` transient ones in a row; at least what AWS `asked` for."""
-    return max(asked or 0.0, min(policy.refresh, backoff(failures - 1, dice=dice)))
+    A transient failure is retried with backoff, never sooner than AWS asked for; a definitive one is looked at
+    again after `negative_ttl`, then less and less often; neither less often than a healthy value.
+    """
+    if isinstance(failure, Transient):
+        return max(failure.retry_after or 0.0, min(policy.refresh, backoff(setbacks - 1, dice=dice)))
+    return min(policy.refresh, policy.negative_ttl * 2.0 ** min(setbacks - 1, 16))
 
 
 class Schedule(Generic[K]):

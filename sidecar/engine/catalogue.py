@@ -1,0 +1,62 @@
+"""Know which names the app may ask for, and where each value lives.
+
+Names come from the configuration and from trees. Must not know whether a value is held: the store does.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sidecar.core.names import Name
+from sidecar.core.refs import Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One name, and the value or field that it stands for."""
+
+    name: Name
+    ref: Ref
+    required: bool = True
+    tree: str | None = None  # the tree that brought it, None for a declared secret
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """Declared names. A declared secret wins over a tree's parameter of the same name."""
+
+    _by_name: dict[Name, Declared] = field(default_factory=dict)
+    _names: dict[Ref, set[Name]] = field(default_factory=dict)  # by whole ref
+
+    def get(self, name: str) -> Declared | None:
+        """Find what a name stands for."""
+        return self._by_name.get(Name(name))
+
+    def names_of(self, ref: Ref) -> frozenset[Name]:
+        """Name everything declared that is this value or a field of it."""
+        return frozenset(self._names.get(ref.whole, ()))
+
+    def __iter__(self) -> Iterator[Declared]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def add(self, declared: Declared) -> bool:
+        """Take a name in; False when a declared secret has it already and a tree wanted it."""
+        existing = self._by_name.get(declared.name)
+        if existing and existing.tree is None and declared.tree is not None:
+            return False
+        self.remove(declared.name)
+        self._by_name[declared.name] = declared
+        self._names.setdefault(declared.ref.whole, set()).add(declared.name)
+        return True
+
+    def remove(self, name: Name) -> None:
+        """Forget a name; unknown ones are fine."""
+        declared = self._by_name.pop(name, None)
+        if declared is None:
+            return
+        names = self._names[declared.ref.whole]
+        names.discard(name)
+        if not names:
+            del self._names[declared.ref.whole]

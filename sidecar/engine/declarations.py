@@ -1,0 +1,79 @@
+"""Take a configuration in, at the start and on a reload: what is still wanted is not fetched again.
+
+Must not ask AWS: it plans, the refresher sends off.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.core.config import SecretSpec, TreeSpec
+from sidecar.core.names import Name
+from sidecar.core.ports import Route
+from sidecar.core.refs import Ref, SourceKind
+from sidecar.engine.catalogue import Catalogue, Declared
+from sidecar.engine.checks import Checks
+from sidecar.engine.policies import Policies
+from sidecar.engine.store import Kind, Store
+from sidecar.engine.trees import TreeEntry, Trees
+
+
+@dataclass(slots=True)
+class Declarations:
+    """The values that the configuration asks to be kept."""
+
+    store: Store
+    catalogue: Catalogue
+    checks: Checks
+    trees: Trees
+    policies: Policies
+
+    def apply(self, secrets: Mapping[str, SecretSpec], trees: Mapping[str, TreeSpec]) -> None:
+        """Keep exactly these, and what callers ask for on demand."""
+        self._apply_secrets(secrets)
+        self._apply_trees(trees)
+        for entry in self.store:
+            if entry.kind is Kind.ON_DEMAND:
+                entry.policy = self.policies.of(None, None, pinned=entry.ref.pinned)
+
+    def drop_identity(self, identity: str) -> None:
+        """Forget every value read with an identity that has become another: an old one's word counts no more."""
+        for prefix, tree in list(self.trees.entries.items()):
+            if tree.route.identity == identity:
+                self.trees.remove(prefix)
+        self._drop([entry.ref for entry in self.store if entry.route.identity == identity])
+
+    def _apply_secrets(self, secrets: Mapping[str, SecretSpec]) -> None:
+        for declared in list(self.catalogue):
+            if declared.tree is None and declared.name not in secrets:
+                self.catalogue.remove(declared.name)
+        by_value: dict[Ref, list[SecretSpec]] = {}
+        for name, spec in sorted(
+            secrets.items(), key=lambda item: not item[1].required
+        ):  # required ones are fetched first
+            self.catalogue.add(Declared(Name(name), spec.ref, spec.required))
+            by_value.setdefault(self.store.canonical(spec.ref.whole), []).append(spec)
+        self._drop([entry.ref for entry in self.store if entry.kind is Kind.DECLARED and entry.ref not in by_value])
+        for ref, specs in by_value.items():
+            self._keep(ref, specs)
+
+    def _keep(self, ref: Ref, specs: Sequence[SecretSpec]) -> None:
+        policy = self.policies.strictest(self.policies.of(s.refresh, s.ttl, pinned=ref.pinned) for s in specs)
+        entry = self.store.adopt(ref, Route(ref.source, ref.identity, specs[0].decrypt), policy, Kind.DECLARED)
+        self.checks.plan_within(entry, policy.refresh if entry.held else 0.0)
+
+    def _apply_trees(self, trees: Mapping[str, TreeSpec]) -> None:
+        for prefix, tree in list(self.trees.entries.items()):
+            spec = trees.get(prefix)
+            if spec is None or (spec.tree, spec.decrypt) != (tree.root, tree.route.decrypt):
+                self.trees.remove(prefix)
+        for prefix, spec in trees.items():
+            route = Route(SourceKind.SSM, spec.tree.identity, spec.decrypt)
+            self.trees.keep(
+                TreeEntry(Name(prefix), spec.tree, route, self.policies.of(spec.refresh, None, pinned=False))
+            )
+
+    def _drop(self, refs: Sequence[Ref]) -> None:
+        for ref in refs:
+            if entry := self.store.get(ref):
+                self.checks.forget(entry)
+            self.store.remove(ref)

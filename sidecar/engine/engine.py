@@ -1,0 +1,73 @@
+"""Put the room together: the cache, and all that keeps it fresh."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sidecar.core.config import Cache, OnDemand, SecretSpec, TreeSpec
+from sidecar.core.ports import Clock, Route, Source, TreeSource
+from sidecar.engine.catalogue import Catalogue
+from sidecar.engine.checks import Checks
+from sidecar.engine.declarations import Declarations
+from sidecar.engine.guard import Guard
+from sidecar.engine.policies import Policies
+from sidecar.engine.readings import Readings
+from sidecar.engine.refresher import Refresher
+from sidecar.engine.resolver import Resolver
+from sidecar.engine.store import Entry, Kind, Store
+from sidecar.engine.trees import Trees
+from sidecar.telemetry import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the engine needs of the outside."""
+
+    sources: Callable[[Route], Source]
+    trees: Callable[[Route], TreeSource]
+    guard: Guard
+    clock: Clock
+    dice: Callable[[], float]
+    metrics: Metrics
+    tasks: asyncio.TaskGroup  # the parent of all checks
+
+
+class Engine:
+    """The parts that the interface uses: `resolver` for values, `store` for changes, `readings` for how things stand."""
+
+    def __init__(self, world: World) -> None:
+        self._metrics = world.metrics
+        self.store = Store(world.clock, on_change=self._count_change)
+        self.catalogue = Catalogue()
+        self.checks = Checks(self.store, world.sources, world.clock, world.dice, world.metrics)
+        self.trees = Trees(self.checks, self.catalogue, world.trees)
+        self.refresher = Refresher(self.checks, self.trees, world.guard, OnDemand(), world.tasks)
+        self.checks.on_landing = self.refresher.poke
+        self.policies = Policies(Cache())
+        self.declarations = Declarations(self.store, self.catalogue, self.checks, self.trees, self.policies)
+        self.resolver = Resolver(
+            world.clock,
+            self.store,
+            self.catalogue,
+            self.checks,
+            self.trees,
+            world.guard,
+            self.policies,
+            world.metrics,
+            world.tasks,
+        )
+        self.readings = Readings(world.clock, self.store, self.catalogue, self.checks, self.trees)
+
+    def declare(
+        self, secrets: dict[str, SecretSpec], trees: dict[str, TreeSpec], cache: Cache, on_demand: OnDemand
+    ) -> None:
+        """Keep what these sections of the configuration ask for; called again, keep what the new ones ask for."""
+        self.policies.replace(cache)
+        self.refresher.on_demand = on_demand
+        self.declarations.apply(secrets, trees)
+        self.refresher.poke()
+
+    def _count_change(self, entry: Entry) -> None:
+        names = self.catalogue.names_of(entry.ref)
+        for name in names or {Kind.ON_DEMAND.value}:
+            self._metrics.secret_changed(name)

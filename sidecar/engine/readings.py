@@ -1,0 +1,107 @@
+"""Tell how things stand: for readiness, metrics and the status of people. Never a value.
+
+Must not change anything: it reads the store.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sidecar.core.errors import Failure
+from sidecar.core.freshness import Fresh, Pending, Stale, State, state_of
+from sidecar.core.ports import Clock
+from sidecar.core.refs import Ref
+from sidecar.engine.catalogue import Catalogue, Declared
+from sidecar.engine.checks import Checks
+from sidecar.engine.store import Entry, Kind, Store
+from sidecar.engine.trees import Trees
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReading:
+    """How one named (or on-demand) value stands; times are wall seconds, None when there is none."""
+
+    name: str
+    ref: Ref
+    kind: Kind
+    required: bool
+    state: State
+    version: str | None
+    region: str | None
+    labels: tuple[str, ...]
+    fetched_at: float | None
+    confirmed_at: float | None
+    expires_at: float | None  # when it becomes stale unless confirmed before
+    next_check_at: float | None
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unready:
+    """A required secret, or a tree, that keeps the daemon from being ready, and the class of the reason."""
+
+    name: str
+    reason: str  # an error's label, or "pending"
+    mend: str
+
+
+@dataclass(slots=True)
+class Readings:
+    """Views of the engine's state."""
+
+    clock: Clock
+    store: Store
+    catalogue: Catalogue
+    checks: Checks
+    trees: Trees
+
+    def secrets(self) -> Iterator[SecretReading]:
+        """Read every declared name, trees' included, then the values held on demand."""
+        for declared in self.catalogue:
+            entry = self.store.get(declared.ref.whole)
+            if entry:
+                yield self.secret(entry, declared)
+        for entry in self.store:
+            if entry.kind is Kind.ON_DEMAND:
+                yield self.secret(entry, None)
+
+    def secret(self, entry: Entry, declared: Declared | None) -> SecretReading:
+        """Read one value, under the name that it is asked for by."""
+        held, revision = entry.held, entry.held.secret.revision if entry.held else None
+        ahead = self.clock.wall() - self.clock.trust()
+        return SecretReading(
+            name=declared.name if declared else str(entry.ref),
+            ref=declared.ref if declared else entry.ref,
+            kind=entry.kind,
+            required=declared.required if declared else False,
+            state=state_of(entry.look(self.clock.trust())),
+            version=revision.version if revision else None,
+            region=revision.region if revision else None,
+            labels=revision.labels if revision else (),
+            fetched_at=held.fetched_at + ahead if held else None,
+            confirmed_at=held.confirmed_at + ahead if held else None,
+            expires_at=held.confirmed_at + entry.policy.ttl + ahead if held else None,
+            next_check_at=self._next_check_at(entry),
+            failure=entry.trouble.failure if entry.trouble else None,
+        )
+
+    def unready(self) -> list[Unready]:
+        """Name what is not held yet; a held value, however stale, is no reason."""
+        missing = [reason for declared in self.catalogue if declared.required and (reason := self._lacks(declared))]
+        for tree in self.trees.entries.values():
+            if not tree.walked:
+                failure = tree.trouble.failure if tree.trouble else None
+                missing.append(_unready(f"{tree.prefix}/", failure))
+        return missing
+
+    def _lacks(self, declared: Declared) -> Unready | None:
+        entry = self.store.get(declared.ref.whole)
+        lookup = entry.look(self.clock.trust()) if entry else Pending(None)
+        return None if isinstance(lookup, Fresh | Stale) else _unready(declared.name, lookup.failure)
+
+    def _next_check_at(self, entry: Entry) -> float | None:
+        due = self.checks.due(entry)
+        return None if due is None else due - self.checks.now() + self.clock.wall()
+
+
+def _unready(name: str, failure: Failure | None) -> Unready:
+    return Unready(name, failure.label, failure.mend) if failure else Unready(name, "pending", "It is being fetched.")

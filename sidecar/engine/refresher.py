@@ -1,0 +1,138 @@
+"""Send off what is due, in batches, and notice when that stops.
+
+The one loop that polls: events, refreshes and reloads only move entries forward in the schedule.
+Must not ask AWS itself: checks and trees do.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import structlog
+
+from sidecar.core.config import OnDemand
+from sidecar.core.pacing import BACKOFF_CAP
+from sidecar.core.names import Name
+from sidecar.core.ports import Priority
+from sidecar.engine.checks import Checks
+from sidecar.engine.guard import CALL_TIMEOUT, Guard
+from sidecar.engine.store import Entry
+from sidecar.engine.trees import Trees
+from sidecar.telemetry import events
+
+log = structlog.get_logger()
+
+TICK = 1.0
+"""The longest rest (seconds): often enough to notice a suspend and to show that the loop turns."""
+
+SWEEP_EVERY = 30.0
+"""Seconds between two searches for plaintexts that nobody may be given any more."""
+
+MOST_IN_FLIGHT = 16
+"""Background checks at once: enough to use any share, few enough that 10,000 secrets do not make 1,000 tasks."""
+
+OVERDUE = 3 * (CALL_TIMEOUT + BACKOFF_CAP)
+"""A check overdue by more than this, with nothing else moving, is a stalled poller (seconds)."""
+
+STUCK = 10.0
+"""A loop that has not come by for so long does not turn (seconds)."""
+
+SLEPT = 1.0
+"""Trust time that ran ahead of loop time by more than this: the machine was suspended (seconds)."""
+
+
+@dataclass(slots=True)
+class Refresher:
+    """The poller. `run` lasts until cancelled."""
+
+    checks: Checks
+    trees: Trees
+    guard: Guard
+    on_demand: OnDemand
+    tasks: asyncio.TaskGroup
+    ticked_at: float = 0.0
+    _swept_at: float = float("-inf")
+    _ahead: float | None = None  # how far trust time is ahead of loop time
+    _poked: asyncio.Event = field(default_factory=asyncio.Event)
+    _in_flight: set[asyncio.Future[None]] = field(default_factory=set)
+
+    def poke(self) -> None:
+        """Look at the schedule again: something landed, or was moved forward."""
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Poll; cancelling it leaves the checks under way to the task group."""
+        while True:
+            self._tick()
+            self.send_off()
+            await self._rest()
+
+    def send_off(self) -> None:
+        """Start what is due, as far as there is room."""
+        now = self.checks.now()
+        self._in_flight = {landed for landed in self._in_flight if not landed.done()}
+        for prefix in self._due_trees(now):
+            self._in_flight.add(self.trees.start(prefix, self.guard.gate(Priority.BACKGROUND), self.tasks).landed)
+        for entries in self._due_batches(now):
+            self._in_flight.add(self.checks.start(entries, self.guard.gate(Priority.BACKGROUND), self.tasks).landed)
+
+    def _due_trees(self, now: float) -> Iterator[Name]:
+        while len(self._in_flight) < MOST_IN_FLIGHT and (prefixes := self.trees.planned.take(now, 1)):
+            yield prefixes[0]
+
+    def _due_batches(self, now: float) -> Iterator[list[Entry]]:
+        for route, lane in self.checks.lanes.items():
+            most = self.checks.sources(route).batch
+            while len(self._in_flight) < MOST_IN_FLIGHT and (refs := lane.take(now, most)):
+                entries = [entry for ref in refs if (entry := self.checks.store.get(ref))]
+                if entries:
+                    yield entries
+
+    def earliest(self) -> float | None:
+        """Tell when the next check is due (loop time), None when none is planned."""
+        lanes = [self.trees.planned, *self.checks.lanes.values()]
+        return min((due for lane in lanes if (due := lane.earliest()) is not None), default=None)
+
+    def stalled(self) -> bool:
+        """Decide whether checks have stopped moving: an outage, or waiting for quota, is not that."""
+        now = self.checks.now()
+        if now - self.ticked_at > STUCK:
+            return True
+        waiting_since = [flight.started for flight in (*self.checks.flights.values(), *self.trees.flights.values())]
+        if (earliest := self.earliest()) is not None:
+            waiting_since.append(earliest)
+        overdue = now - min(waiting_since, default=now)
+        return overdue > OVERDUE and now - self.guard.progressed_at > OVERDUE and not self.guard.waiting
+
+    async def _rest(self) -> None:
+        now = self.checks.now()
+        earliest = self.earliest()
+        full = len(self._in_flight) >= MOST_IN_FLIGHT
+        until = now + TICK if earliest is None or full else min(earliest, now + TICK)
+        try:
+            async with asyncio.timeout_at(until):
+                await self._poked.wait()
+        except TimeoutError:
+            pass
+        self._poked.clear()
+
+    def _tick(self) -> None:
+        self.ticked_at = self.checks.now()
+        self._notice_suspend()
+        store = self.checks.store
+        for ref in store.crowd(self.on_demand.max_entries, self.on_demand.idle):
+            if entry := store.get(ref):
+                self.checks.forget(entry)
+            store.remove(ref)
+        if self.ticked_at - self._swept_at >= SWEEP_EVERY:
+            self._swept_at = self.ticked_at
+            store.sweep()
+
+    def _notice_suspend(self) -> None:
+        ahead = self.checks.clock.trust() - self.ticked_at
+        slept = 0.0 if self._ahead is None else ahead - self._ahead
+        self._ahead = ahead
+        if slept > SLEPT:
+            log.info(events.SUSPEND_NOTICED, seconds=round(slept, 1))
+            for lane in (self.trees.planned, *self.checks.lanes.values()):
+                lane.pull(slept)

@@ -1,0 +1,141 @@
+"""Find the value that a caller asks for: at once when it is held, else by joining or starting its check.
+
+A hit is plain memory. Must not decide who may ask; the interface does.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from sidecar.core.freshness import Lookup, Stale, State, state_of, worth_asking
+from sidecar.core.ports import Clock, Priority, Route
+from sidecar.core.refs import Ref
+from sidecar.core.secret import Secret
+from sidecar.engine.catalogue import Catalogue, Declared
+from sidecar.engine.checks import Checks
+from sidecar.engine.guard import Guard
+from sidecar.engine.policies import Policies
+from sidecar.engine.store import Entry, Kind, Store
+from sidecar.engine.trees import TreeEntry, Trees
+from sidecar.telemetry import CacheResult, Metrics
+
+WAIT = 10.0
+"""How long a caller waits for a value that is not held, unless it says otherwise (seconds)."""
+
+_RESULTS = {
+    State.FRESH: CacheResult.HIT,
+    State.STALE: CacheResult.STALE,
+    State.REFUSED: CacheResult.REFUSED,
+    State.ABSENT: CacheResult.NEGATIVE,
+    State.PENDING: CacheResult.MISS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look-up found, and how: `waited` for AWS, `collapsed` into a check that was under way."""
+
+    entry: Entry
+    lookup: Lookup
+    waited: bool = False
+    collapsed: bool = False
+
+
+@dataclass(slots=True)
+class Resolver:
+    """From a name to what is known of its value."""
+
+    clock: Clock
+    store: Store
+    catalogue: Catalogue
+    checks: Checks
+    trees: Trees
+    guard: Guard
+    policies: Policies
+    metrics: Metrics
+    tasks: asyncio.TaskGroup
+
+    async def find(self, name: str, deadline: float) -> Declared | None:
+        """Find what a name stands for; waits (to `deadline`, loop time) only for a tree that was never walked."""
+        declared = self.catalogue.get(name)
+        while declared is None and (tree := self.trees.unwalked_above(name)):
+            gate = self.guard.gate(Priority.CALLER, deadline)
+            if not await ended(self.trees.join(tree, gate, deadline, self.tasks).landed, deadline):
+                break
+            declared = self.catalogue.get(name)
+            if tree.trouble:
+                break
+        return declared
+
+    def open(self, ref: Ref) -> Entry:
+        """Give the entry of a whole ref, made on demand when nobody declared it."""
+        entry = self.store.get(ref)
+        if entry is None:
+            policy = self.policies.of(None, None, pinned=ref.pinned)
+            entry = self.store.adopt(ref, Route(ref.source, ref.identity), policy, Kind.ON_DEMAND)
+        return entry
+
+    def look(self, entry: Entry) -> Lookup:
+        """Look at what is held, without waiting; a stale value is checked behind the reader's back."""
+        lookup = entry.look(self.clock.trust())
+        self.store.touch(entry)
+        if isinstance(lookup, Stale) and entry.trouble is None:
+            self.checks.hasten(entry)  # where there is trouble, its backoff decides
+        return lookup
+
+    async def get(self, entry: Entry, deadline: float) -> Found:
+        """Give the value: at once when it is held, else from AWS, waiting no longer than `deadline` (loop time).
+
+        Cancelling it disturbs nobody else who waits for the same value.
+        """
+        lookup = self.look(entry)
+        if not worth_asking(lookup, entry.trouble, entry.policy, self.clock.trust()):
+            self.metrics.cache_answered(_RESULTS[state_of(lookup)])
+            return Found(entry, lookup)
+        self.metrics.cache_answered(CacheResult.MISS)
+        collapsed = entry.ref in self.checks.flights
+        await self._checked([entry], deadline)
+        entry = self.store.get(entry.ref) or entry
+        return Found(entry, entry.look(self.clock.trust()), waited=True, collapsed=collapsed)
+
+    async def refresh(self, entries: Sequence[Entry], deadline: float) -> list[Entry]:
+        """Check these values now, each at most once in its `min_refresh`; give those that changed."""
+        now = self.clock.trust()
+        before = {entry.ref: entry.generation for entry in entries}
+        await self._checked([entry for entry in entries if self._may_be_checked(entry, now)], deadline)
+        after = (self.store.get(ref) for ref in before)
+        return [entry for entry, was in zip(after, before.values(), strict=True) if entry and entry.generation != was]
+
+    async def refresh_all(self, deadline: float) -> list[Entry]:
+        """Check everything that is held, trees included; give what changed."""
+        before = self.store.generation
+        gate = self.guard.gate(Priority.CALLER, deadline)
+        walks = [self.trees.join(tree, gate, deadline, self.tasks).landed for tree in self.trees.entries.values()]
+        await self.refresh([entry for entry in self.store if entry.kind is not Kind.TREE], deadline)
+        for walk in walks:
+            await ended(walk, deadline)
+        return [entry for entry in self.store if entry.generation > before]
+
+    def previous(self, entry: Entry) -> Secret | None:
+        """Give the version before the current one, while it is kept."""
+        previous = entry.previous
+        return previous.secret if previous and previous.until > self.clock.trust() else None
+
+    def _may_be_checked(self, entry: Entry, now: float) -> bool:
+        return entry.ref in self.checks.flights or now - entry.checked_at >= entry.policy.min_refresh
+
+    async def _checked(self, entries: Sequence[Entry], deadline: float) -> None:
+        gate = partial(self.guard.gate, Priority.CALLER, deadline)
+        for landed in self.checks.join(entries, gate, deadline, self.tasks):
+            await ended(landed, deadline)
+
+
+async def ended(landed: asyncio.Future[None], deadline: float) -> bool:
+    """Wait for a check that others wait for too, no longer than `deadline`; tell whether it has ended."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            await asyncio.shield(landed)
+    except TimeoutError:
+        return False
+    return True

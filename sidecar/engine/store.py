@@ -1,0 +1,210 @@
+"""Hold every value in memory, and wake those who wait for a change.
+
+`Store.settle` is the one place that writes. Must not wait, ask AWS or know of HTTP.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum
+
+from sidecar.core.errors import Failure, NotFound, SecretError
+from sidecar.core.freshness import Fresh, Held, Lookup, Policy, Stale, Trouble, after, freshness
+from sidecar.core.ports import Clock, Route
+from sidecar.core.refs import Ref
+from sidecar.core.secret import Revision, Secret
+
+
+class Kind(StrEnum):
+    """Why a value is held."""
+
+    DECLARED = "declared"
+    TREE = "tree"
+    ON_DEMAND = "on-demand"
+
+
+_STRENGTH = {Kind.ON_DEMAND: 0, Kind.TREE: 1, Kind.DECLARED: 2}
+
+
+class Settled(Enum):
+    """What a check's answer did to an entry."""
+
+    CHANGED = "changed"  # another version than before, or the first
+    CONFIRMED = "confirmed"
+    GONE = "gone"  # a definitive no
+    FAILED = "failed"  # a transient one: nobody knows
+    DROPPED = "dropped"  # nobody holds this ref any more
+
+
+@dataclass(slots=True)
+class Previous:
+    """The version before the current one, until its time is over (trust time)."""
+
+    secret: Secret
+    until: float
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is known of one whole value; only the store writes it."""
+
+    ref: Ref
+    route: Route
+    policy: Policy
+    kind: Kind
+    held: Held | None = None
+    trouble: Trouble | None = None
+    previous: Previous | None = None
+    generation: int = 0  # of the store when the value last changed; 0 = never held
+    checked_at: float = float("-inf")  # trust time at which the last check began
+    setbacks: int = 0  # checks in a row that brought no value
+    used_at: float = 0.0  # trust time of the last read; orders the on-demand entries
+
+    def look(self, now: float) -> Lookup:
+        """Decide what a reader gets at this trust time."""
+        return freshness(self.held, self.trouble, self.policy, now)
+
+
+@dataclass(slots=True)
+class Store:
+    """Entries by canonical ref; other spellings of the same value are aliases of it."""
+
+    clock: Clock
+    on_change: Callable[[Entry], None] = lambda _entry: None
+    generation: int = 0
+    _entries: dict[Ref, Entry] = field(default_factory=dict)
+    _aliases: dict[Ref, Ref] = field(default_factory=dict)
+    _on_demand: dict[Ref, None] = field(default_factory=dict)  # in the order of use, oldest first
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def get(self, ref: Ref) -> Entry | None:
+        """Find an entry by any spelling that has been seen."""
+        return self._entries.get(self._aliases.get(ref, ref))
+
+    def canonical(self, ref: Ref) -> Ref:
+        """Give the spelling under which the value is held."""
+        return self._aliases.get(ref, ref)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def adopt(self, ref: Ref, route: Route, policy: Policy, kind: Kind) -> Entry:
+        """Give the entry of a value, made when there is none; the strongest reason to hold it wins."""
+        entry = self.get(ref)
+        if entry is None:
+            return self._add(Entry(ref, route, policy, kind))
+        if _STRENGTH[kind] >= _STRENGTH[entry.kind]:
+            self._on_demand.pop(entry.ref, None)
+            entry.route, entry.policy, entry.kind = route, policy, kind
+            self._add(entry)
+        return entry
+
+    def remove(self, ref: Ref) -> None:
+        """Forget a value, its plaintext and its other spellings."""
+        ref = self.canonical(ref)
+        self._entries.pop(ref, None)
+        self._on_demand.pop(ref, None)
+        self._aliases = {alias: target for alias, target in self._aliases.items() if target != ref}
+
+    def touch(self, entry: Entry) -> None:
+        """Note that somebody read an on-demand value: it goes last when room is needed."""
+        if entry.kind is Kind.ON_DEMAND:
+            entry.used_at = self.clock.trust()
+            del self._on_demand[entry.ref]
+            self._on_demand[entry.ref] = None
+
+    def crowd(self, most: int, idle: float) -> list[Ref]:
+        """Name the on-demand values that must go: beyond `most`, or not asked for in `idle` seconds."""
+        oldest_first = list(self._on_demand)
+        unwanted = oldest_first[: max(0, len(oldest_first) - most)]
+        limit = self.clock.trust() - idle
+        return unwanted + [ref for ref in oldest_first[len(unwanted) :] if self._entries[ref].used_at < limit]
+
+    def settle(self, ref: Ref, answer: Revision | Secret | Failure) -> Settled:
+        """Write what a check brought for `ref`; the only place that does.
+
+        A Revision confirms the version that is held; whoever got one of another version fetches it first.
+        """
+        entry = self.get(ref)
+        if entry is None:
+            return Settled.DROPPED
+        if isinstance(answer, Secret):
+            entry = self._named(entry, answer.revision.ref)
+            return self._take_secret(entry, answer)
+        if isinstance(answer, Revision):
+            return self._confirm(self._named(entry, answer.ref), answer)
+        return self._take_failure(entry, answer)
+
+    async def changed_since(self, generation: int) -> int:
+        """Wait until something changed after `generation`, give the new one. Cancelling it is harmless."""
+        while self.generation <= generation:
+            await self._changed.wait()
+        return self.generation
+
+    def sweep(self) -> None:
+        """Drop the plaintexts that nobody may be given any more."""
+        now = self.clock.trust()
+        for entry in self._entries.values():
+            if entry.previous and entry.previous.until <= now:
+                entry.previous = None
+            if entry.held and not isinstance(entry.look(now), Fresh | Stale):
+                entry.held = None
+
+    def _take_secret(self, entry: Entry, secret: Secret) -> Settled:
+        now = self.clock.trust()
+        before = entry.held
+        entry.held = Held(secret, fetched_at=now, confirmed_at=now)
+        entry.trouble, entry.setbacks = None, 0
+        if before and before.secret.revision.version == secret.revision.version:
+            return Settled.CONFIRMED
+        if before and entry.policy.keep_previous:
+            entry.previous = Previous(before.secret, now + entry.policy.keep_previous)
+        self._announce(entry)
+        return Settled.CHANGED
+
+    def _confirm(self, entry: Entry, revision: Revision) -> Settled:
+        assert entry.held is not None, "a revision confirms what is held"
+        secret = replace(entry.held.secret, revision=revision)
+        entry.held = replace(entry.held, secret=secret, confirmed_at=self.clock.trust())
+        entry.trouble, entry.setbacks = None, 0
+        return Settled.CONFIRMED
+
+    def _take_failure(self, entry: Entry, failure: Failure) -> Settled:
+        entry.trouble = after(entry.trouble, failure, self.clock.trust())
+        entry.setbacks += 1
+        if not isinstance(failure, SecretError):
+            return Settled.FAILED
+        if isinstance(failure, NotFound) and (entry.held or entry.previous):
+            entry.held = entry.previous = None
+            self._announce(entry)
+        return Settled.GONE
+
+    def _announce(self, entry: Entry) -> None:
+        self.generation += 1
+        entry.generation = self.generation
+        self.on_change(entry)
+        self._changed.set()
+        self._changed.clear()
+
+    def _named(self, entry: Entry, ref: Ref) -> Entry:
+        """Let AWS's own name of a value be its key, and merge with an entry that has it already."""
+        if entry.ref == ref:
+            return entry
+        twin = self._entries.get(ref)
+        self._entries.pop(entry.ref, None)
+        self._on_demand.pop(entry.ref, None)
+        self._aliases = {a: ref if t == entry.ref else t for a, t in self._aliases.items()} | {entry.ref: ref}
+        if twin is None:
+            entry.ref = ref
+            return self._add(entry)
+        return self.adopt(ref, entry.route, entry.policy, entry.kind)
+
+    def _add(self, entry: Entry) -> Entry:
+        entry.used_at = self.clock.trust()
+        self._entries[entry.ref] = entry
+        if entry.kind is Kind.ON_DEMAND:
+            self._on_demand[entry.ref] = None
+        return entry

@@ -1,0 +1,183 @@
+"""Keep whole trees: new parameters appear under their names, deleted ones go.
+
+A walk of the tree is the check of all its members, page by page. Must not plan members one by one.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from sidecar.core import schedule
+from sidecar.core.errors import BadName, Failure, NotFound, SecretError, Transient
+from sidecar.core.freshness import Policy, Trouble, after
+from sidecar.core.names import Name, name_below
+from sidecar.core.ports import Route, TreeSource
+from sidecar.core.refs import Ref, Tree
+from sidecar.core.schedule import Schedule
+from sidecar.core.secret import Revision, Secret
+from sidecar.engine.catalogue import Catalogue, Declared
+from sidecar.engine.checks import Checks, Flight
+from sidecar.engine.guard import GuardGate
+from sidecar.engine.store import Entry, Kind
+from sidecar.telemetry import events
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class TreeEntry:
+    """What is known of one tree."""
+
+    prefix: Name  # "app": names are app/<rest>
+    root: Tree
+    route: Route
+    policy: Policy
+    members: dict[Ref, Name] = field(default_factory=dict)
+    walked: bool = False  # at least once to the end
+    trouble: Trouble | None = None
+    setbacks: int = 0
+
+
+@dataclass(slots=True)
+class Trees:
+    """All configured trees, when each is due, and those being walked."""
+
+    checks: Checks
+    catalogue: Catalogue
+    sources: Callable[[Route], TreeSource]
+    entries: dict[Name, TreeEntry] = field(default_factory=dict)
+    planned: Schedule[Name] = field(default_factory=Schedule)
+    flights: dict[Name, Flight] = field(default_factory=dict)
+
+    def keep(self, tree: TreeEntry) -> None:
+        """Take a tree in, due at once; one that is kept already only takes the new policy."""
+        kept = self.entries.setdefault(tree.prefix, tree)
+        kept.policy = tree.policy
+        delay = kept.policy.refresh if kept.walked else 0.0
+        if self.planned.due(tree.prefix) is None and tree.prefix not in self.flights:
+            self.planned.put(tree.prefix, self.checks.now() + delay)
+        self.planned.hasten(tree.prefix, self.checks.now() + delay)
+
+    def unwalked_above(self, name: str) -> TreeEntry | None:
+        """Find the tree that this name would come from, if it was never walked to its end."""
+        return next(
+            (tree for tree in self.entries.values() if not tree.walked and name.startswith(f"{tree.prefix}/")), None
+        )
+
+    def join(self, tree: TreeEntry, gate: GuardGate, deadline: float, tasks: asyncio.TaskGroup) -> Flight:
+        """Wait along with the walk under way, which now goes first, or start one."""
+        flight = self.flights.get(tree.prefix)
+        if flight is None:
+            return self.start(tree.prefix, gate, tasks)
+        flight.gate.promote(deadline)
+        return flight
+
+    def remove(self, prefix: Name) -> None:
+        """Forget a tree and all its members."""
+        tree = self.entries.pop(prefix)
+        self.planned.remove(prefix)
+        for ref in list(tree.members):
+            self._drop(tree, ref)
+
+    def start(self, prefix: Name, gate: GuardGate, tasks: asyncio.TaskGroup) -> Flight:
+        """Send off a walk of this tree; its end, good or bad, is `Flight.landed`."""
+        loop = asyncio.get_running_loop()
+        flight = Flight(gate, loop.create_future(), loop.time())
+        self.planned.remove(prefix)
+        self.flights[prefix] = flight
+        tasks.create_task(self._fly(self.entries[prefix], flight), name="walk")
+        return flight
+
+    async def _fly(self, tree: TreeEntry, flight: Flight) -> None:
+        failure: Failure | None = None
+        try:
+            await self._walk(tree, flight.gate)
+        except (SecretError, Transient) as error:
+            failure = error
+        finally:
+            del self.flights[tree.prefix]
+            if self.entries.get(tree.prefix) is tree:
+                self._end(tree, failure)
+            flight.landed.set_result(None)
+            self.checks.on_landing()
+
+    async def _walk(self, tree: TreeEntry, gate: GuardGate) -> None:
+        source = self.sources(tree.route)
+        seen: set[Ref] = set()
+        if tree.members:
+            await self._adopt_all(tree, source.probe_tree(tree.root, gate), gate, seen)
+        else:
+            await self._first_walk(tree, source, gate, seen)
+        for ref in tree.members.keys() - seen:
+            self._drop(tree, ref)
+
+    async def _first_walk(self, tree: TreeEntry, source: TreeSource, gate: GuardGate, seen: set[Ref]) -> None:
+        try:
+            await self._adopt_all(tree, source.fetch_tree(tree.root, gate), gate, seen)
+        except SecretError:  # one unusable key fails a page: look without plaintexts, then fetch each by itself
+            await self._adopt_all(tree, source.probe_tree(tree.root, gate), gate, seen)
+
+    async def _adopt_all(
+        self, tree: TreeEntry, pages: AsyncIterator[Mapping[Ref, Revision | Secret]], gate: GuardGate, seen: set[Ref]
+    ) -> None:
+        async for page in pages:
+            entries = [entry for ref in page if (entry := self._adopt(tree, ref))]
+            seen.update(page)
+            if self.entries.get(tree.prefix) is not tree:
+                return  # a reload took the tree away meanwhile
+            if entries:
+                await self.checks.check(entries, gate, known=page)
+
+    def _adopt(self, tree: TreeEntry, ref: Ref) -> Entry | None:
+        """Give the entry of a member, made when it is new; None for one that cannot have a name."""
+        if ref in tree.members:
+            return self.checks.store.get(ref)
+        try:
+            name = name_below(tree.prefix, ref.id.removeprefix(tree.root.path).strip("/"))
+        except BadName as error:
+            log.warning(events.MEMBER_IGNORED, ref=str(ref), error=str(error))
+            return None
+        if not self.catalogue.add(Declared(name, ref, required=False, tree=tree.prefix)):
+            log.warning(events.MEMBER_SHADOWED, name=name, ref=str(ref))
+        tree.members[ref] = name
+        return self.checks.store.adopt(ref, tree.route, tree.policy, Kind.TREE)
+
+    def _drop(self, tree: TreeEntry, ref: Ref) -> None:
+        name = tree.members.pop(ref)
+        declared = self.catalogue.get(name)
+        if declared and declared.tree == tree.prefix:
+            self.catalogue.remove(name)
+        entry = self.checks.store.get(ref)
+        if entry and entry.kind is Kind.TREE:
+            self.checks.take(ref, NotFound(f"{ref}: it is no longer in its tree"), 0.0)
+            self.checks.store.remove(ref)
+
+    def _end(self, tree: TreeEntry, failure: Failure | None) -> None:
+        dice = self.checks.dice()
+        before, tree.trouble = (
+            tree.trouble,
+            after(tree.trouble, failure, self.checks.clock.trust()) if failure else None,
+        )
+        tree.setbacks = tree.setbacks + 1 if failure else 0
+        if failure:
+            for ref in tree.members:
+                self.checks.store.settle(ref, failure)  # they are as unconfirmed, or refused, as their tree
+            delay = schedule.setback_delay(failure, tree.policy, tree.setbacks, dice)
+        elif tree.walked:
+            delay = schedule.jittered(tree.policy.refresh, dice)
+        else:
+            delay = schedule.spread(tree.policy.refresh, dice)
+        tree.walked = tree.walked or failure is None
+        tell(tree, before)
+        self.planned.put(tree.prefix, self.checks.now() + delay)
+
+
+def tell(tree: TreeEntry, before: Trouble | None) -> None:
+    """Log where a tree's trouble begins and ends."""
+    failure = tree.trouble.failure if tree.trouble else None
+    if failure is None and before is not None:
+        log.info(events.TREE_RECOVERED, tree=tree.prefix, after=before.failure.label)
+    if failure is not None and (before is None or before.failure.label != failure.label):
+        log.warning(events.TREE_FAILED, tree=tree.prefix, why=failure.label, error=str(failure), mend=failure.mend)
