@@ -2,6 +2,7 @@
 
     SidecarError
     ├── ConfigError            mend the configuration (exit 2)
+    ├── BindError              free the address, or mend where it is (exit 1)
     ├── BadRef, BadName        mend the request
     ├── CallerDenied           ask as somebody else
     ├── SecretError            AWS has answered, asking again now changes nothing (*definitive*)
@@ -64,6 +65,13 @@ class ConfigError(SidecarError):
         self.problems = tuple(problems)
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
         super().__init__("\n".join([count, *(f"  {problem}" for problem in self.problems)]))
+
+
+class BindError(SidecarError):
+    """A listener cannot be opened, or not as closed as it was asked to be; nothing was served."""
+
+    label = "bind"
+    mend = "Free the address, or set another one in `listen`."
 
 
 class BadRef(SidecarError):
