@@ -124,14 +124,11 @@ def freshness(held: Held | None, trouble: Trouble | None, policy: Policy, now: f
     remaining = policy.ttl - age
     outlived = remaining < -policy.stale_if_error
     if trouble and isinstance(failure, SecretError):
-        if outlived or now - trouble.since > policy.revoke_after:
-            return Refused(failure)
-        return Stale(held.secret, age, min(remaining, 0.0), failure)
-    if remaining >= 0:
-        return Fresh(held.secret, age, remaining)
-    if not outlived:
-        return Stale(held.secret, age, remaining, failure)
-    return Pending(failure if isinstance(failure, Transient) else None)
+        revoked = now - trouble.since > policy.revoke_after
+        return Refused(failure) if outlived or revoked else Stale(held.secret, age, min(remaining, 0.0), failure)
+    if outlived:
+        return Pending(failure if isinstance(failure, Transient) else None)
+    return Fresh(held.secret, age, remaining) if remaining >= 0 else Stale(held.secret, age, remaining, failure)
 
 
 def after(trouble: Trouble | None, failure: Failure, now: float) -> Trouble:

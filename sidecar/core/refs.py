@@ -74,6 +74,11 @@ class Ref:
         return self if self.field is None else replace(self, field=None)
 
     @property
+    def pinned(self) -> bool:
+        """Whether it names a version that can never become another."""
+        return self.selector is not None and self.selector.pinned
+
+    @property
     def arn(self) -> Arn | None:
         """The ARN that it is known by; None when it is known by name."""
         return Arn.parse(self.id) if self.id.startswith(arns.PREFIX) else None

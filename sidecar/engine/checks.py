@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from sidecar.core import schedule
-from sidecar.core.errors import Failure, Transient, Unintelligible
+from sidecar.core.errors import Failure, Unintelligible
 from sidecar.core.freshness import Trouble, wants_plaintext
 from sidecar.core.ports import Clock, Route, Source
 from sidecar.core.refs import Ref
@@ -90,9 +90,8 @@ class Checks:
         for flight in flights.values():
             flight.gate.promote(deadline)
         landings = [flight.landed for flight in flights.values()]
-        for batch in self._batches([entry for entry in entries if entry.ref not in self.flights]):
-            landings.append(self.start(batch, gate(), tasks).landed)
-        return landings
+        idle = [entry for entry in entries if entry.ref not in self.flights]
+        return landings + [self.start(batch, gate(), tasks).landed for batch in self._batches(idle)]
 
     def _batches(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         by_route: dict[Route, list[Entry]] = {}
@@ -147,7 +146,9 @@ class Checks:
             if wanted := [entry.ref for entry in entries if wants_fetch(entry, answers.get(entry.ref), now)]:
                 answers |= await source.fetch(wanted, gate)
         except Exception as error:  # noqa: BLE001 -- a fault of ours in one source must not stop all others' refresh
-            log.error(events.CHECK_CRASHED, error=type(error).__name__, route=str(entries[0].route.source))
+            log.error(  # noqa: TRY400 -- a traceback may quote what the source had in hand
+                events.CHECK_CRASHED, error=type(error).__name__, route=str(entries[0].route.source)
+            )
             answers |= {
                 entry.ref: Unintelligible(f"{entry.ref}: {type(error).__name__} in its source") for entry in entries
             }

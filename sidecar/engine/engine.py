@@ -33,7 +33,7 @@ class World:
 
 
 class Engine:
-    """The parts that the interface uses: `resolver` for values, `store` for changes, `readings` for how things stand."""
+    """The parts that the interface uses: `resolver` for values, `store` for changes, `readings` for the state."""
 
     def __init__(self, world: World) -> None:
         self._metrics = world.metrics

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from sidecar.core.config import OnDemand
-from sidecar.core.pacing import BACKOFF_CAP
 from sidecar.core.names import Name
+from sidecar.core.pacing import BACKOFF_CAP
 from sidecar.core.ports import Priority
 from sidecar.engine.checks import Checks
 from sidecar.engine.guard import CALL_TIMEOUT, Guard

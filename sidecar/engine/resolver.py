@@ -17,7 +17,7 @@ from sidecar.engine.checks import Checks
 from sidecar.engine.guard import Guard
 from sidecar.engine.policies import Policies
 from sidecar.engine.store import Entry, Kind, Store
-from sidecar.engine.trees import TreeEntry, Trees
+from sidecar.engine.trees import Trees
 from sidecar.telemetry import CacheResult, Metrics
 
 WAIT = 10.0

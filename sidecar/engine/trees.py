@@ -135,7 +135,7 @@ class Trees:
         if ref in tree.members:
             return self.checks.store.get(ref)
         try:
-            name = name_below(tree.prefix, ref.id.removeprefix(tree.root.path).strip("/"))
+            name = name_below(tree.prefix, tree.root.rest_of(ref.id) or "")
         except BadName as error:
             log.warning(events.MEMBER_IGNORED, ref=str(ref), error=str(error))
             return None
