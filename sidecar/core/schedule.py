@@ -48,7 +48,7 @@ def setback_delay(failure: Failure, policy: Policy, setbacks: int, dice: float) 
     again after `negative_ttl`, then less and less often; neither less often than a healthy value.
     """
     if isinstance(failure, Transient):
-        return max(failure.retry_after or 0.0, min(policy.refresh, backoff(setbacks - 1, dice=dice)))
+        return max(failure.retry_after or 0.0, min(policy.refresh, backoff(setbacks - 1, dice=lambda: dice)))
     return min(policy.refresh, policy.negative_ttl * 2.0 ** min(setbacks - 1, 16))
 
 

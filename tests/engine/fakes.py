@@ -1,0 +1,126 @@
+"""A world for the engine: values in memory, a clock that follows the loop, dice that show what a test says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from sidecar.core.errors import Failure, NotFound, SecretError, Transient
+from sidecar.core.ports import Call, Gate, Route
+from sidecar.core.quotas import Charge, Scope
+from sidecar.core.refs import Ref, SourceKind, Tree
+from sidecar.core.secret import Plaintext, Revision, Secret, Version
+
+SCOPE = Scope("111111111111", "eu-west-1")
+
+
+@dataclass
+class FakeClock:
+    """Trust time is the loop's time and what was slept through; wall time starts in 2026."""
+
+    slept: float = 0.0
+
+    def trust(self) -> float:
+        """Give loop time plus suspended time."""
+        return asyncio.get_running_loop().time() + self.slept
+
+    def wall(self) -> float:
+        """Give seconds since the epoch."""
+        return 1_770_000_000.0 + self.trust()
+
+    def suspend(self, seconds: float) -> None:
+        """Let the machine sleep: loop time stands still, trust time does not."""
+        self.slept += seconds
+
+
+@dataclass
+class FakeSource:
+    """A source (and tree source) over a dictionary, which records what it was asked."""
+
+    batch: int = 10
+    latency: float = 0.0
+    values: dict[Ref, Secret] = field(default_factory=dict)
+    failures: dict[Ref, Failure] = field(default_factory=dict)
+    outage: Failure | None = None
+    probes: list[list[Ref]] = field(default_factory=list)
+    fetches: list[list[Ref]] = field(default_factory=list)
+    plain: set[Ref] = field(default_factory=set)  # a probe of these brings the value itself
+    on_request: Callable[[], None] = lambda: None
+
+    def put(self, ref: Ref, value: bytes, version: str = "1", **metadata: object) -> None:
+        """Make a value current."""
+        revision = replace(Revision(ref, Version(version), "eu-west-1"), **metadata)  # type: ignore[arg-type] -- tests name fields
+        self.values[ref] = Secret(revision, Plaintext(value))
+
+    async def probe(self, refs: Sequence[Ref], gate: Gate) -> Mapping[Ref, Revision | Secret | Failure]:
+        """Answer with versions, and with the values of `plain` refs."""
+        self.probes.append(list(refs))
+        answers = await self._ask("GetParameters", refs, gate)
+        return {
+            ref: answer.revision if isinstance(answer, Secret) and ref not in self.plain else answer
+            for ref, answer in answers.items()
+        }
+
+    async def fetch(self, refs: Sequence[Ref], gate: Gate) -> Mapping[Ref, Secret | Failure]:
+        """Answer with values."""
+        self.fetches.append(list(refs))
+        return await self._ask("GetParameters", refs, gate)
+
+    async def probe_tree(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Revision | Secret]]:
+        """Walk in pages of `batch`, without plaintexts."""
+        async for page in self._walk(tree, gate):
+            yield {ref: secret if ref in self.plain else secret.revision for ref, secret in page.items()}
+
+    async def fetch_tree(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Secret]]:
+        """Walk in pages of `batch`."""
+        async for page in self._walk(tree, gate):
+            self.fetches.append(list(page))
+            yield page
+
+    async def _walk(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Secret]]:
+        below = [ref for ref in self.values if tree.rest_of(ref.id) is not None]
+        for start in range(0, max(1, len(below)), self.batch):
+            page = below[start : start + self.batch]
+            answers = await self._ask("GetParametersByPath", page, gate, raises=True)
+            yield {ref: answer for ref, answer in answers.items() if isinstance(answer, Secret)}
+
+    async def _ask(
+        self, operation: str, refs: Sequence[Ref], gate: Gate, *, raises: bool = False
+    ) -> dict[Ref, Secret | Failure]:
+        async def attempt() -> dict[Ref, Secret | Failure]:
+            self.on_request()
+            await asyncio.sleep(self.latency)
+            if self.outage is not None:
+                raise self.outage
+            return {ref: self._answer(ref) for ref in refs}
+
+        try:
+            answers = await gate.send(Call("ssm", operation, SCOPE, (Charge("ssm.get"),)), attempt)
+        except (SecretError, Transient) as failure:
+            if raises:
+                raise
+            return dict.fromkeys(refs, failure)
+        failure = next((answer for answer in answers.values() if not isinstance(answer, Secret)), None)
+        if raises and failure is not None:
+            raise failure
+        return answers
+
+    def _answer(self, ref: Ref) -> Secret | Failure:
+        if ref in self.failures:
+            return self.failures[ref]
+        return self.values.get(ref) or NotFound(f"{ref}: AWS knows no such parameter")
+
+
+def ssm(name: str) -> Ref:
+    """Make the ref of a parameter."""
+    return Ref(SourceKind.SSM, name)
+
+
+@dataclass
+class Sources:
+    """One fake source for each route."""
+
+    by_route: dict[Route, FakeSource] = field(default_factory=dict)
+
+    def __call__(self, route: Route) -> FakeSource:
+        """Give the route's source."""
+        return self.by_route.setdefault(route, FakeSource())
