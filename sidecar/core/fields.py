@@ -14,6 +14,7 @@ BAD_ESCAPE: Final = re.compile(r"~(?![01])")
 """What a JSON Pointer may not contain (RFC 6901, section 3)."""
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")  # no value that AWS keeps has room for more elements
+_DEEPEST: Final = 100  # levels of one field: far below Python's own limit, which depends on who calls
 
 
 class _Number(str):
@@ -79,14 +80,15 @@ def _text(found: object) -> bytes:
         with suppress(UnicodeEncodeError):
             return found.encode()
         raise BadField("the field is not text: it holds half of a surrogate pair")
-    with suppress(RecursionError):
-        return _compact(found).encode(errors="backslashreplace")  # half a pair stays the escape that it was
-    raise BadField("the field is nested too deeply")
+    return _compact(found, _DEEPEST).encode(errors="backslashreplace")  # half a pair stays the escape that it was
 
 
-def _compact(node: object) -> str:
+def _compact(node: object, levels: int) -> str:
+    if not levels:
+        raise BadField(f"the field is nested more than {_DEEPEST} levels deep")
     if isinstance(node, dict):
-        return "{" + ",".join([f"{_compact(key)}:{_compact(member)}" for key, member in node.items()]) + "}"
+        members = [f"{_compact(key, levels)}:{_compact(member, levels - 1)}" for key, member in node.items()]
+        return "{" + ",".join(members) + "}"
     if isinstance(node, list):
-        return "[" + ",".join([_compact(element) for element in node]) + "]"
+        return "[" + ",".join([_compact(element, levels - 1) for element in node]) + "]"
     return node if isinstance(node, _Number) else json.dumps(node, ensure_ascii=False)

@@ -40,7 +40,7 @@ def parse_any(text: str, *, identity: str = DEFAULT_IDENTITY) -> Ref:
 
 
 def _ecs(text: str, identity: str) -> Ref:
-    """Read a bare ARN; ECS puts `:json-key:version-stage:version-id` behind a secret's, `:version` goes behind the other."""
+    """Read a bare ARN: a secret's with `:json-key:version-stage:version-id` behind, a parameter's with `:version`."""
     ident, tail = _split(text)
     if not tail or "?" in ident or "#" in ident:  # the colons stand in a query or a field of our own spelling
         return parse(text, identity=identity)
