@@ -1,0 +1,220 @@
+"""Decide how fast to ask AWS, and when to ask again.
+
+Plain arithmetic on (state, now, dice); times are seconds on whatever clock the caller keeps to.
+Must not wait, draw or read a clock; engine.admission and engine.guard do.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+START_RATE: Final = 20.0
+"""Calls per second to begin with: one daemon alone has its twenty secrets within a second."""
+
+FLOOR_RATE: Final = 0.1
+"""One call in ten seconds, however often AWS throttles: less would not notice that it has stopped."""
+
+FIRST_RISE: Final = 10.0
+"""What each answer adds to the rate (per second) before the first throttling: half a call more in each round trip
+of 50 ms, so that a thousand cold secrets do not wait for caution that nothing has called for."""
+
+RISE: Final = 0.1
+"""What each answer adds afterwards. Where many daemons press on one quota, the part of their calls that is throttled
+settles near 2 x RISE / rate: more would hurt the others, less would take minutes to recover."""
+
+CUT: Final = 0.5
+"""What a throttling leaves of the rate."""
+
+BURST_SECONDS: Final = 0.1
+"""How much rate may be saved up: little, since a thousand daemons that saved as much spend it in the same instant."""
+
+BURST_CALLS: Final = 2.0
+"""The least burst: a probe and the fetch that follows it need not wait for each other."""
+
+BACKOFF_BASE: Final = 0.1
+"""Seconds: the longest first pause; SPEC 9."""
+
+BACKOFF_CAP: Final = 20.0
+"""Seconds: the longest pause at all; SPEC 9."""
+
+RETRY_SHARE: Final = 0.2
+"""Retries per call, in the long run: an outage makes no more than a fifth more traffic."""
+
+RETRY_RESERVE: Final = 5.0
+"""Retries that may be saved up: the few that a daemon with one call a minute needs in bad luck."""
+
+SLACK: Final = 1e-6
+"""Seconds by which a timer may be early: clocks round. The bucket's account stays exact."""
+
+
+class Bucket:
+    """A token bucket by virtual scheduling (GCRA): one number, the time at which all that was granted is paid for.
+
+    Over any span it grants at most max(burst, largest charge) + rate x span.
+    """
+
+    __slots__ = ("_paid_at", "burst", "rate")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        """Begin full: `burst` tokens, refilled at `rate` per second."""
+        self.rate = rate
+        self.burst = burst
+        self._paid_at = -inf
+
+    def earliest(self, now: float, amount: float, *, ahead: float = 0.0) -> float:
+        """Say when `amount` may be taken, after `ahead` has been taken by those before.
+
+        An amount beyond the burst would never fit: it waits for a full bucket and is a debt afterwards.
+        """
+        spare = self.burst - min(amount, self.burst) - ahead
+        return max(now, max(now, self._paid_at) - spare / self.rate)
+
+    def take(self, now: float, amount: float) -> None:
+        """Take `amount` now, whether or not it is time."""
+        self._paid_at = max(now, self._paid_at) + amount / self.rate
+
+    def give_back(self, amount: float) -> None:
+        """Undo a `take` that was not used."""
+        self._paid_at -= amount / self.rate
+
+    def retune(self, now: float, rate: float) -> None:
+        """Go on at another rate; what was taken stays taken."""
+        if self._paid_at > now:
+            self._paid_at = now + (self._paid_at - now) * self.rate / rate
+        self.rate = rate
+        self.burst = burst_of(rate)
+
+
+def burst_of(rate: float) -> float:
+    """Say how many tokens a bucket of this rate may save up."""
+    return max(BURST_CALLS, BURST_SECONDS * rate)
+
+
+class Steering:
+    """The rate of one bucket: up a constant step with each answer, down to half on throttling (AIMD)."""
+
+    __slots__ = ("_cut_at", "_step", "ceiling", "rate")
+
+    def __init__(self, ceiling: float) -> None:
+        """Begin low, below the share of the quota that is `ceiling`."""
+        self.ceiling = ceiling
+        self.rate = min(START_RATE, ceiling)
+        self._step = FIRST_RISE
+        self._cut_at = -inf
+
+    def succeeded(self, sent_at: float, amount: float = 1) -> None:
+        """Rise, unless the call was sent before the last cut: it says nothing of the rate since."""
+        if sent_at > self._cut_at:
+            self.rate = min(self.ceiling, self.rate + self._step * amount)
+
+    def throttled(self, now: float, sent_at: float) -> None:
+        """Halve the rate, once for all the calls that were under way together (one round trip)."""
+        if sent_at > self._cut_at:
+            self.rate = max(min(FLOOR_RATE, self.ceiling), CUT * self.rate)
+            self._step = RISE
+            self._cut_at = now
+
+    def limit(self, ceiling: float) -> None:
+        """Keep below another ceiling from now on."""
+        self.ceiling = ceiling
+        self.rate = min(self.rate, ceiling)
+
+
+class Tally:
+    """How much was taken over the last second, to within the last second's unevenness."""
+
+    __slots__ = ("_before", "_second", "_since")
+
+    def __init__(self) -> None:
+        """Begin with nothing taken."""
+        self._second = -inf
+        self._since = self._before = 0.0
+
+    def add(self, now: float, amount: float) -> None:
+        """Count `amount` as taken now."""
+        self._turn(now)
+        self._since += amount
+
+    def per_second(self, now: float) -> float:
+        """Weigh this second and the part of the last one that is less than a second ago."""
+        self._turn(now)
+        return self._since + self._before * (1 - (now - self._second))
+
+    def _turn(self, now: float) -> None:
+        second = now // 1
+        if second != self._second:
+            self._before = self._since if second == self._second + 1 else 0.0
+            self._since = 0.0
+            self._second = second
+
+
+class Budget:
+    """How many retries are left: a fifth of the calls, plus a few."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        """Begin with the reserve."""
+        self.left = RETRY_RESERVE
+
+    def earn(self) -> None:
+        """Count one call (not its retries)."""
+        self.left = min(RETRY_RESERVE, self.left + RETRY_SHARE)
+
+    def spend(self) -> bool:
+        """Take one retry if there is one."""
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+def backoff(attempt: int, *, base: float = BACKOFF_BASE, cap: float = BACKOFF_CAP, dice: Callable[[], float]) -> float:
+    """Give the seconds before retry number `attempt` (from 0): full jitter below an exponential, capped."""
+    return dice() * min(cap, base * 2.0 ** min(attempt, 64))
+
+
+Claim = tuple[tuple[Bucket, int], ...]
+"""What one request must take, all at once: an amount from each of these buckets."""
+
+
+def ready_at(claim: Claim, now: float) -> float:
+    """Say when all of it can be taken, if nobody else takes anything."""
+    return max((bucket.earliest(now, amount) for bucket, amount in claim), default=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Who may go now (a position, None for nobody), and when to ask again if nobody may."""
+
+    index: int | None
+    again_at: float
+
+
+def next_turn(claims: Iterable[Claim], now: float) -> Turn:
+    """Choose the first of the waiting (in their order) whose whole claim is free now.
+
+    Nobody holds a part of a claim while waiting for the rest. One may pass another that waits for a bucket which it
+    does not need itself, but only if that does not make the other wait longer: so nobody starves, and a quota that
+    AWS throttles holds up none of the requests that do not use it.
+    """
+    passed: list[tuple[Claim, float]] = []
+    again_at = inf
+    for index, claim in enumerate(claims):
+        at = ready_at(claim, now)
+        if at > now + SLACK:
+            again_at = min(again_at, at)
+        elif not any(_delays(claim, other, until, now) for other, until in passed):
+            return Turn(index, now)
+        passed.append((claim, at))
+    return Turn(None, again_at)
+
+
+def _delays(claim: Claim, other: Claim, until: float, now: float) -> bool:
+    """Decide whether taking `claim` now makes `other`, which could go at `until`, wait beyond it."""
+    return any(
+        bucket is shared and bucket.earliest(now, wanted, ahead=amount) > until + SLACK
+        for bucket, amount in claim
+        for shared, wanted in other
+    )

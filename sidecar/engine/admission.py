@@ -1,0 +1,261 @@
+"""Let AWS requests through as their quotas allow: callers first, then in the order in which they came.
+
+One turnstile for each account and region. Must not make requests, time them out or retry them: engine.guard does.
+"""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sidecar.core.pacing import Bucket, Budget, Claim, Steering, Tally, burst_of, next_turn, ready_at
+from sidecar.core.ports import Priority
+from sidecar.core.quotas import Charge, Limits, QuotaReading, Scope
+
+PATIENCE: Final = 9
+"""Callers let through while background waits, before one of the background goes first: a flood of callers
+must not make every declared value stale."""
+
+
+class Quota:
+    """One of AWS's limits as this daemon uses it."""
+
+    __slots__ = ("ahead", "bucket", "limit", "name", "refused", "steering", "tally", "throttled", "waiting")
+
+    def __init__(self, name: str, limit: float, ceiling: float) -> None:
+        """Begin low, below the ceiling."""
+        self.name = name
+        self.limit = limit
+        self.steering = Steering(ceiling)
+        self.bucket = Bucket(self.steering.rate, burst_of(self.steering.rate))
+        self.tally = Tally()
+        self.ahead = [0, 0]  # the amounts waited for, by priority
+        self.waiting = self.throttled = self.refused = 0
+
+    def succeeded(self, now: float, sent_at: float, amount: int) -> None:
+        """Take note that AWS answered; the rate may rise."""
+        if self.steering.rate < self.steering.ceiling:
+            self.steering.succeeded(sent_at, amount)
+            self.bucket.retune(now, self.steering.rate)
+
+    def slow_down(self, now: float, sent_at: float) -> None:
+        """Take note that AWS throttled and that it was because of this quota."""
+        self.throttled += 1
+        self.steering.throttled(now, sent_at)
+        self.bucket.retune(now, self.steering.rate)
+
+    def adopt(self, now: float, limit: float, ceiling: float) -> None:
+        """Go on below other limits."""
+        self.limit = limit
+        self.steering.limit(ceiling)
+        self.bucket.retune(now, self.steering.rate)
+
+    def pressure(self, now: float, amount: int) -> tuple[float, float]:
+        """Say how near its limit it is; among unused ones, how much of it one such request takes."""
+        return self.tally.per_second(now) / self.limit, amount / self.limit
+
+
+class Queue:
+    """Requests that charge alike: they wait in line, callers apart from background."""
+
+    __slots__ = ("claim", "lines", "tolls", "turnstile")
+
+    def __init__(self, turnstile: "Turnstile", tolls: tuple[tuple[Quota, int], ...]) -> None:
+        """Take which quotas each of these requests uses, and how much of each."""
+        self.turnstile = turnstile
+        self.tolls = tolls
+        self.claim: Claim = tuple((quota.bucket, amount) for quota, amount in tolls)
+        self.lines: tuple[deque[Ticket], deque[Ticket]] = (deque(), deque())
+
+    def head(self, priority: Priority) -> "Ticket | None":
+        """Give the first that still waits in this line."""
+        line = self.lines[priority]
+        while line and not line[0].waits_as(priority):
+            line.popleft()
+        return line[0] if line else None
+
+    def first(self) -> "Ticket | None":
+        """Give whoever of this queue goes next."""
+        return self.head(Priority.CALLER) or self.head(Priority.BACKGROUND)
+
+    def tightest(self, now: float) -> Quota:
+        """Give the quota that is nearest its limit: the likeliest cause of a throttling that names none."""
+        return max(self.tolls, key=lambda toll: toll[0].pressure(now, toll[1]))[0]
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One request's place in line; it waits until `granted` is done."""
+
+    queue: Queue
+    priority: Priority
+    number: int
+    granted: asyncio.Future[None]
+
+    def waits_as(self, priority: Priority) -> bool:
+        """Whether this is still its place: it was not granted, cancelled or moved to the callers."""
+        return self.priority is priority and not self.granted.done()
+
+
+class Turnstile:
+    """The quotas of one account and region, and everyone who waits for them."""
+
+    def __init__(self, scope: Scope, limits: Limits) -> None:
+        """Begin without quotas: each is made on its first use."""
+        self.scope = scope
+        self.waiting = 0
+        self._limits = limits
+        self._quotas: dict[str, Quota] = {}
+        self._queues: dict[tuple[Charge, ...], Queue] = {}
+        self._budgets: dict[str, Budget] = {}
+        self._busy: dict[Queue, None] = {}  # those with somebody in line
+        self._numbers = itertools.count()
+        self._passed_over = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def queue(self, charges: tuple[Charge, ...]) -> Queue:
+        """Give the queue of the requests that charge this."""
+        queue = self._queues.get(charges)
+        if queue is None:
+            queue = Queue(self, tuple((self.quota(charge.quota), charge.amount) for charge in charges))
+            self._queues[charges] = queue
+        return queue
+
+    def quota(self, name: str) -> Quota:
+        """Give the quota of this name."""
+        if name not in self._quotas:
+            limits, region = self._limits, self.scope.region
+            self._quotas[name] = Quota(name, limits.limit(name, region), limits.ceiling(name, region))
+        return self._quotas[name]
+
+    def budget(self, service: str) -> Budget:
+        """Give the retry budget of this service's endpoint."""
+        return self._budgets.setdefault(service, Budget())
+
+    def pass_at_once(self, queue: Queue, now: float) -> bool:
+        """Take the request's charges if nobody waits and all of them are free."""
+        if self.waiting or ready_at(queue.claim, now) > now:
+            return False
+        _take(queue, now)
+        return True
+
+    def opens(self, queue: Queue, priority: Priority, now: float) -> tuple[float, Quota]:
+        """Estimate when a request that joins now would be let through, and the quota that makes it wait so long."""
+        times = [
+            (quota.bucket.earliest(now, amount, ahead=sum(quota.ahead[: priority + 1])), quota)
+            for quota, amount in queue.tolls
+        ]
+        return max(times, key=lambda time: time[0])
+
+    def join(self, queue: Queue, priority: Priority) -> Ticket:
+        """Stand in line; the ticket may be granted when this returns."""
+        ticket = Ticket(queue, priority, next(self._numbers), asyncio.get_running_loop().create_future())
+        self._line_up(ticket)
+        self.turn()
+        return ticket
+
+    def promote(self, ticket: Ticket) -> None:
+        """Let a ticket of the background, if it still waits, go on as the last of the callers."""
+        if ticket.waits_as(Priority.BACKGROUND):
+            self._drop_out(ticket)
+            ticket.priority, ticket.number = Priority.CALLER, next(self._numbers)
+            self._line_up(ticket)
+            self.turn()
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """Leave: a place in line costs nothing, and what was granted but not used is given back."""
+        if ticket.granted.done() and not ticket.granted.cancelled():
+            for bucket, amount in ticket.queue.claim:
+                bucket.give_back(amount)
+        else:
+            ticket.granted.cancel()
+            self._drop_out(ticket)
+        self.turn()
+
+    def adopt(self, limits: Limits, now: float) -> None:
+        """Keep other limits from now on."""
+        self._limits = limits
+        region = self.scope.region
+        for name, quota in self._quotas.items():
+            quota.adopt(now, limits.limit(name, region), limits.ceiling(name, region))
+        self.turn()
+
+    def turn(self) -> None:
+        """Let through whoever may go now, and wake for the next; after anything that moves a grant's time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.waiting:
+            self._let_through()
+
+    def _let_through(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while tickets := self._in_order():
+            turn = next_turn((ticket.queue.claim for ticket in tickets), now)
+            if turn.index is None:
+                self._timer = loop.call_at(turn.again_at, self.turn)
+                return
+            self._grant(tickets[turn.index], now)
+
+    def readings(self, now: float) -> Iterator[QuotaReading]:
+        """Say how each quota stands."""
+        for quota in self._quotas.values():
+            yield QuotaReading(
+                scope=self.scope,
+                quota=quota.name,
+                limit=quota.limit,
+                ceiling=quota.steering.ceiling,
+                rate=quota.steering.rate,
+                used=quota.tally.per_second(now),
+                waiting=quota.waiting,
+                throttled=quota.throttled,
+                refused=quota.refused,
+            )
+
+    def _grant(self, ticket: Ticket, now: float) -> None:
+        _take(ticket.queue, now)
+        ticket.granted.set_result(None)
+        self._drop_out(ticket)
+        background_waits = any(queue.head(Priority.BACKGROUND) for queue in self._busy)
+        self._passed_over = self._passed_over + 1 if background_waits and ticket.priority is Priority.CALLER else 0
+
+    def _in_order(self) -> list[Ticket]:
+        """Give the first of every queue: callers, then background, each in the order of coming."""
+        tickets = []
+        for queue in tuple(self._busy):
+            if ticket := queue.first():
+                tickets.append(ticket)
+            else:
+                del self._busy[queue]
+        tickets.sort(key=lambda ticket: (ticket.priority, ticket.number))
+        return [*self._favoured(), *tickets]
+
+    def _favoured(self) -> list[Ticket]:
+        """Give the oldest of the background, where too many callers have gone before it."""
+        if self._passed_over < PATIENCE:
+            return []
+        background = [ticket for queue in self._busy if (ticket := queue.head(Priority.BACKGROUND))]
+        return [min(background, key=lambda ticket: ticket.number)] if background else []
+
+    def _line_up(self, ticket: Ticket) -> None:
+        self.waiting += 1
+        self._busy[ticket.queue] = None
+        ticket.queue.lines[ticket.priority].append(ticket)
+        for quota, amount in ticket.queue.tolls:
+            quota.waiting += 1
+            quota.ahead[ticket.priority] += amount
+
+    def _drop_out(self, ticket: Ticket) -> None:
+        self.waiting -= 1
+        for quota, amount in ticket.queue.tolls:
+            quota.waiting -= 1
+            quota.ahead[ticket.priority] -= amount
+
+
+def _take(queue: Queue, now: float) -> None:
+    for quota, amount in queue.tolls:
+        quota.bucket.take(now, amount)
+        quota.tally.add(now, amount)

@@ -1,0 +1,270 @@
+"""Send AWS requests: the one place where they are admitted, timed out, retried and counted.
+
+Must not know what is asked for, nor read an answer: sources do. Who goes when is engine.admission's to say,
+how long to pause is core.pacing's.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
+
+from sidecar.core.errors import AccessDenied, NotFound, Overloaded, SidecarError, Throttled, TimedOut, Transient
+from sidecar.core.pacing import BACKOFF_CAP, backoff
+from sidecar.core.ports import Call, Gate, Priority
+from sidecar.core.quotas import Limits, QuotaReading, Scope
+from sidecar.engine.admission import Queue, Quota, Ticket, Turnstile
+from sidecar.telemetry import Metrics, Outcome
+
+T = TypeVar("T")
+
+CALL_TIMEOUT: Final = 10.0
+"""Seconds that one attempt may take: AWS answers these in well under one, a lost packet costs three."""
+
+BACKGROUND_ATTEMPTS: Final = 4
+"""Attempts where no caller waits; after these the check is planned again, with a backoff of its own."""
+
+
+RetryRule = Callable[[int, float, float], bool]
+"""Whether to try again, given how many attempts failed, the loop time and the pause."""
+
+_OUTCOMES: Final[Mapping[type[SidecarError], Outcome]] = {
+    Throttled: Outcome.THROTTLED,
+    AccessDenied: Outcome.DENIED,
+    NotFound: Outcome.NOT_FOUND,
+    TimedOut: Outcome.TIMEOUT,
+}
+
+
+class GuardGate:
+    """One check's way to AWS, with its priority and deadline (loop time); both can change while it waits."""
+
+    __slots__ = ("_guard", "_waits", "_wanted_until", "deadline", "priority")
+
+    def __init__(self, guard: "Guard", priority: Priority, deadline: float | None) -> None:
+        """Take for whom the check is made, and when it is of no use any more (None: it always is)."""
+        self._guard = guard
+        self.priority = priority
+        self.deadline = deadline
+        self._wanted_until = deadline if priority is Priority.CALLER else None
+        self._waits: dict[Ticket, asyncio.Timeout] = {}
+
+    async def send(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Run `attempt` once the quotas admit it, again after a Transient, and give what it gives.
+
+        Raises what `attempt` raises, or TimedOut, or Overloaded when the deadline cannot be met. Cancelling it
+        cancels the attempt, and gives the quota back that was granted but not used.
+        """
+        return await self._guard.send(call, attempt, self, self.may_retry)
+
+    def once(self) -> Gate:
+        """Give the same gate without retries: for a source that has another place to ask."""
+        return _Once(self._guard, self)
+
+    def promote(self, deadline: float) -> None:
+        """Let a caller join who waits until `deadline`: what waits for quota goes on among the callers.
+
+        A deadline is only ever put off, and a check that had none keeps none: it serves more than this caller.
+        """
+        self._wanted_until = max(self._wanted_until or deadline, deadline)
+        if self.deadline is not None and self.deadline < deadline:
+            self.deadline = deadline
+            for timeout in self._waits.values():
+                if not timeout.expired():
+                    timeout.reschedule(deadline)
+        if self.priority is not Priority.CALLER:
+            self.priority = Priority.CALLER
+            for ticket in tuple(self._waits):
+                ticket.queue.turnstile.promote(ticket)
+
+    def may_retry(self, failed: int, now: float, pause: float) -> bool:
+        """Decide whether to try again after a pause: a few times, and for a caller as long as it waits."""
+        if self._wanted_until is not None and now + pause < self._wanted_until:
+            return True
+        in_time = self.deadline is None or now + pause < self.deadline
+        return in_time and failed < BACKGROUND_ATTEMPTS and pause <= BACKOFF_CAP
+
+    async def wait(self, ticket: Ticket) -> None:
+        """Wait for the ticket; raises TimeoutError at the deadline."""
+        async with asyncio.timeout_at(self.deadline) as timeout:
+            self._waits[ticket] = timeout
+            try:
+                await ticket.granted
+            finally:
+                del self._waits[ticket]
+
+
+class _Once:
+    """A gate whose every request is attempted once; else the gate that it is made of."""
+
+    __slots__ = ("_gate", "_guard")
+
+    def __init__(self, guard: "Guard", gate: GuardGate) -> None:
+        self._guard = guard
+        self._gate = gate
+
+    async def send(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
+        return await self._guard.send(call, attempt, self._gate, _never)
+
+    def once(self) -> Gate:
+        return self
+
+
+def _never(_failed: int, _now: float, _pause: float) -> bool:
+    return False
+
+
+class Guard:
+    """Every AWS request of this daemon passes here."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        dice: Callable[[], float],
+        metrics: Metrics,
+        call_timeout: float = CALL_TIMEOUT,
+    ) -> None:
+        """Take what the accounts allow, a die from 0 to 1, and where to count."""
+        self._limits = limits
+        self._dice = dice
+        self._metrics = metrics
+        self._call_timeout = call_timeout
+        self._turnstiles: dict[Scope, Turnstile] = {}
+        self.progressed_at = float("-inf")
+        """Loop time of the last admission or outcome."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody waits for quota: with a time at which it will be granted, so that is progress."""
+        return any(turnstile.waiting for turnstile in self._turnstiles.values())
+
+    def gate(self, priority: Priority, deadline: float | None = None) -> GuardGate:
+        """Give one check's way to AWS; `deadline` is loop time, after which its answer is of no use."""
+        return GuardGate(self, priority, deadline)
+
+    def adopt(self, limits: Limits) -> None:
+        """Keep other limits from now on, those who wait included."""
+        self._limits = limits
+        now = asyncio.get_running_loop().time()
+        for turnstile in self._turnstiles.values():
+            turnstile.adopt(limits, now)
+
+    def readings(self) -> list[QuotaReading]:
+        """Say how each quota stands that was used since the start."""
+        now = asyncio.get_running_loop().time()
+        return [reading for turnstile in self._turnstiles.values() for reading in turnstile.readings(now)]
+
+    async def send(self, call: Call, attempt: Callable[[], Awaitable[T]], gate: GuardGate, may_retry: RetryRule) -> T:
+        """Do what `Gate.send` promises; the pause before a retry holds no quota."""
+        queue = self._turnstile(call.scope).queue(call.charges)
+        queue.turnstile.budget(call.service).earn()
+        failed = 0
+        while True:
+            await self._enter(queue, gate)
+            try:
+                return await self._attempt(call, queue, attempt, gate.deadline)
+            except Transient as error:
+                failed += 1
+                pause = self._pause(call, queue, error, failed, may_retry)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+
+    def _turnstile(self, scope: Scope) -> Turnstile:
+        turnstile = self._turnstiles.get(scope)
+        if turnstile is None:
+            turnstile = self._turnstiles[scope] = Turnstile(scope, self._limits)
+        return turnstile
+
+    async def _enter(self, queue: Queue, gate: GuardGate) -> None:
+        now = asyncio.get_running_loop().time()
+        in_time = gate.deadline is None or now < gate.deadline
+        if in_time and queue.turnstile.pass_at_once(queue, now):
+            self._admitted(queue.tolls[0][0].name, gate, now, now)
+        else:
+            await self._stand_in_line(queue, gate, now)
+
+    async def _stand_in_line(self, queue: Queue, gate: GuardGate, now: float) -> None:
+        turnstile = queue.turnstile
+        opens_at, bottleneck = turnstile.opens(queue, gate.priority, now)
+        if gate.deadline is not None and opens_at >= gate.deadline:
+            raise self._refusal(queue, gate, now)
+        ticket = turnstile.join(queue, gate.priority)
+        loop = asyncio.get_running_loop()
+        try:
+            await gate.wait(ticket)
+        except TimeoutError:  # the rate fell while it waited
+            turnstile.withdraw(ticket)
+            raise self._refusal(queue, gate, loop.time()) from None
+        except asyncio.CancelledError:
+            turnstile.withdraw(ticket)
+            raise
+        self._admitted(bottleneck.name, gate, now, loop.time())
+
+    def _admitted(self, quota: str, gate: GuardGate, since: float, now: float) -> None:
+        self.progressed_at = now
+        self._metrics.quota_waited(quota, gate.priority, now - since)
+
+    def _refusal(self, queue: Queue, gate: GuardGate, now: float) -> Overloaded:
+        opens_at, quota = queue.turnstile.opens(queue, gate.priority, now)
+        quota.refused += 1
+        self._metrics.quota_refused(queue.turnstile.scope, quota.name)
+        wait = opens_at - now
+        return Overloaded(f"the share of {quota.name} is taken for the next {wait:.1f} s", retry_after=wait)
+
+    async def _attempt(
+        self, call: Call, queue: Queue, attempt: Callable[[], Awaitable[T]], deadline: float | None
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        until = sent_at + self._call_timeout
+        outcome = Outcome.ERROR  # of what is cancelled under way, and of what raises anything else
+        try:
+            async with asyncio.timeout_at(until if deadline is None else min(until, deadline)):
+                answer = await attempt()
+        except TimeoutError:
+            outcome = Outcome.TIMEOUT
+            raise TimedOut(f"{call.operation}: no answer within {loop.time() - sent_at:.1f} s") from None
+        except SidecarError as error:
+            outcome = _outcome(error)
+            if isinstance(error, Throttled):
+                self._slow_down(queue, error, sent_at)
+            raise
+        else:
+            outcome = Outcome.OK
+            self._speed_up(queue, sent_at)
+            return answer
+        finally:
+            self.progressed_at = loop.time()
+            self._metrics.request_finished(call.service, call.operation, outcome, self.progressed_at - sent_at)
+
+    def _speed_up(self, queue: Queue, sent_at: float) -> None:
+        now = asyncio.get_running_loop().time()
+        for quota, amount in queue.tolls:
+            quota.succeeded(now, sent_at, amount)
+        queue.turnstile.turn()
+
+    def _slow_down(self, queue: Queue, error: Throttled, sent_at: float) -> None:
+        now = asyncio.get_running_loop().time()
+        _blamed(queue, error, now).slow_down(now, sent_at)
+        queue.turnstile.turn()
+
+    def _pause(self, call: Call, queue: Queue, error: Transient, failed: int, may_retry: RetryRule) -> float | None:
+        """Give the seconds before the next attempt, None if there shall be none."""
+        pause = (error.retry_after or 0.0) + backoff(failed - 1, dice=self._dice)
+        now = asyncio.get_running_loop().time()
+        if not may_retry(failed, now, pause) or not queue.turnstile.budget(call.service).spend():
+            return None
+        self._metrics.retried(call.scope, _blamed(queue, error, now).name, _outcome(error))
+        return pause
+
+
+def _blamed(queue: Queue, error: Transient, now: float) -> Quota:
+    """Give the quota that a failure is about: the one it names, else the one nearest its limit, else the call's own."""
+    if not isinstance(error, Throttled):
+        return queue.tolls[0][0]
+    return queue.turnstile.quota(error.quota) if error.quota else queue.tightest(now)
+
+
+def _outcome(error: SidecarError) -> Outcome:
+    return _OUTCOMES.get(type(error), Outcome.ERROR)
