@@ -6,7 +6,7 @@ Must not ask AWS: it plans, the refresher sends off.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.core.config import SecretSpec, TreeSpec
+from sidecar.core.config.models import SecretSpec, TreeSpec
 from sidecar.core.names import Name
 from sidecar.core.ports import Route
 from sidecar.core.refs import Ref, SourceKind

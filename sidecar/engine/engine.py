@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecar.core.config import Cache, OnDemand, SecretSpec, TreeSpec
+from sidecar.core.config.models import Cache, OnDemand, SecretSpec, TreeSpec
 from sidecar.core.ports import Clock, Route, Source, TreeSource
 from sidecar.engine.catalogue import Catalogue
 from sidecar.engine.checks import Checks

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sidecar.core.config import Cache
+from sidecar.core.config.models import Cache
 from sidecar.core.freshness import Policy
 from sidecar.core.schedule import interval_of
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from sidecar.core.config import OnDemand
+from sidecar.core.config.models import OnDemand
 from sidecar.core.names import Name
 from sidecar.core.pacing import BACKOFF_CAP
 from sidecar.core.ports import Priority
