@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sidecar.core.errors import Failure, NotFound, SecretError, Transient
 from sidecar.core.ports import Call, Gate, Route
@@ -46,9 +46,9 @@ class FakeSource:
     plain: set[Ref] = field(default_factory=set)  # a probe of these brings the value itself
     on_request: Callable[[], None] = lambda: None
 
-    def put(self, ref: Ref, value: bytes, version: str = "1", **metadata: object) -> None:
+    def put(self, ref: Ref, value: bytes, version: str = "1", *, rotates_at: float | None = None) -> None:
         """Make a value current."""
-        revision = replace(Revision(ref, Version(version), "eu-west-1"), **metadata)  # type: ignore[arg-type] -- tests name fields
+        revision = Revision(ref, Version(version), "eu-west-1", rotates_at=rotates_at)
         self.values[ref] = Secret(revision, Plaintext(value))
 
     async def probe(self, refs: Sequence[Ref], gate: Gate) -> Mapping[Ref, Revision | Secret | Failure]:
@@ -99,9 +99,9 @@ class FakeSource:
             if raises:
                 raise
             return dict.fromkeys(refs, failure)
-        failure = next((answer for answer in answers.values() if not isinstance(answer, Secret)), None)
-        if raises and failure is not None:
-            raise failure
+        refused = [answer for answer in answers.values() if not isinstance(answer, Secret)]
+        if raises and refused:
+            raise refused[0]
         return answers
 
     def _answer(self, ref: Ref) -> Secret | Failure:

@@ -139,7 +139,7 @@ async def test_aws_naming_a_value_makes_its_spellings_one(store: Store) -> None:
     assert (entry.ref, store.canonical(arn), len(store)) == (DB, DB, 1)
 
 
-async def test_spellings_held_apart_merge(store: Store, clock: FakeClock) -> None:
+async def test_spellings_held_apart_merge(store: Store) -> None:
     """A declared ARN and the same value held on demand by name become one declared entry."""
     arn = ssm("arn:aws:ssm:eu-west-1:111111111111:parameter/db")
     named = hold(store, DB, Kind.ON_DEMAND)
