@@ -1,0 +1,281 @@
+"""Say what can be configured: every key with its type, its default, its unit and why.
+
+The JSON Schema comes from here. A section checks its own scalars; what concerns two keys at once is in `rules`.
+Durations are seconds once they are read.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from sidecar.core.config.types import (
+    Account,
+    Count,
+    DecryptChoice,
+    Duration,
+    ExternalId,
+    Glob,
+    IdentityName,
+    Interval,
+    LogFormatChoice,
+    LogLevel,
+    LogLevelChoice,
+    Mode,
+    PerSecret,
+    PerSecretChoice,
+    Profile,
+    QuotaName,
+    Rate,
+    RefAsMapping,
+    Region,
+    RoleArn,
+    SecretName,
+    SecretRef,
+    Share,
+    SourceChoice,
+    Switch,
+    TcpAddress,
+    TreePath,
+    UnixPath,
+    Url,
+)
+from sidecar.core.config.units import Address
+from sidecar.core.ports import Decrypt
+from sidecar.core.refs import DEFAULT_IDENTITY
+
+MINUTE: Final = 60.0
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+
+class Section(BaseModel):
+    """One mapping of the configuration; a key that is there without a value says nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_empty(cls, value: object) -> object:
+        return {} if value is None else value
+
+
+_NothingIsEmpty: Final = BeforeValidator(lambda value: {} if value is None else value)
+_NothingIsEmptyList: Final = BeforeValidator(lambda value: [] if value is None else value)
+
+
+# Ten thousand of the next two may live as long as the process: plain slotted dataclasses, not models.
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSpec:
+    """A secret that the app wants held: a reference, alone or with what differs from the rest."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    ref: Annotated[SecretRef, Field(description="Where the value lives.")]
+    refresh: Annotated[Interval | None, Field(description="How often it is checked; `cache.refresh` unless given.")] = (
+        None
+    )
+    ttl: Annotated[
+        Interval | None,
+        Field(
+            description="Unconfirmed for longer than this, it is stale; `cache.ttl`, else three times its own refresh."
+        ),
+    ] = None
+    required: Annotated[Switch, Field(description="Whether the daemon is ready only once it is held.")] = True
+    decrypt: Annotated[
+        DecryptChoice,
+        Field(description="Who opens a SecureString: AWS on the way, or this daemon by a kms:Decrypt of its own."),
+    ] = Decrypt.AWS
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSpec:
+    """Every parameter below a path: new ones appear, deleted ones go."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    tree: Annotated[TreePath, Field(alias="ref", description="The path, as ssm:/prod/app/.")]
+    refresh: Annotated[Interval | None, Field(description="How often it is walked; `cache.refresh` unless given.")] = (
+        None
+    )
+    decrypt: Annotated[DecryptChoice, Field(description="Who opens its SecureStrings, as for a secret.")] = Decrypt.AWS
+
+
+class OnDemand(Section):
+    """What a caller may ask for without a declaration."""
+
+    allow: Annotated[tuple[Glob, ...], _NothingIsEmptyList] = Field(
+        ("*",), description="Globs over canonical references; [] means declared secrets only."
+    )
+    max_entries: Count = Field(
+        1000, description="So many are kept; the least recently used go first, declared ones never."
+    )
+    idle: Interval = Field(HOUR, description="Dropped, and asked of AWS no more, when nobody wanted it for so long.")
+
+
+class Cache(Section):
+    """How long a value is trusted, and how often AWS is asked."""
+
+    refresh: Interval = Field(
+        5 * MINUTE,
+        description="Each value is checked this often, give or take 10 %. Secrets Manager bills every check.",
+    )
+    min_refresh: Interval = Field(
+        1.0, description="Callers can make one value be checked at most this often, however many they are."
+    )
+    ttl: Interval | None = Field(
+        None,
+        description="A value that was not confirmed for longer is stale. Three times the value's own refresh unless "
+        "given, so that two checks may fail unseen.",
+    )
+    stale_if_error: Duration = Field(
+        DAY, description="So long past ttl a stale value is served while AWS cannot answer; 0s means never."
+    )
+    revoke_after: Duration = Field(
+        5 * MINUTE,
+        description="When AWS refuses (access denied, key disabled), what is held is served as stale for so long and "
+        "then dropped: a slip in a policy need not stop the app, a revocation must.",
+    )
+    negative_ttl: Duration = Field(
+        10.0, description="So long AWS is not asked again for what it has just said not to exist or not to allow."
+    )
+    revalidate: Interval = Field(
+        DAY,
+        description="Even an unchanged value is fetched this often: lost permission and disabled keys show only then.",
+    )
+    keep_previous: Duration = Field(
+        15 * MINUTE, description="After a change the old version stays readable for so long; 0s means not at all."
+    )
+
+
+class Unix(Section):
+    """The socket that the app talks to."""
+
+    path: UnixPath = Field("/run/sidecar/sidecar.sock", description="At most 107 bytes, the system's limit.")
+    mode: Mode = Field(0o660, description="Who may connect, in octal: owner and group unless given.")
+    group: Account | None = Field(None, description="Group of the socket; the process's own unless given.")
+
+
+class Listen(Section):
+    """Where the daemon can be asked."""
+
+    unix: Unix = Field(Unix(), description="The app's socket: values, status, changes.")
+    ops: TcpAddress | None = Field(
+        Address("127.0.0.1", 9102),
+        description="/metrics, /healthz and /readyz over TCP: never a value, never a reference. Port 0 means any free "
+        "one, null means none.",
+    )
+
+
+class AccessRule(Section):
+    """Who may read what; the first rule that matches caller and name decides."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    uid: Account | None = Field(None, description="The caller's user, by number or name; anybody unless given.")
+    group: Account | None = Field(
+        None,
+        validation_alias=AliasChoices("group", "gid"),
+        description="A group that the caller is in, supplementary ones too; any unless given. Also written gid.",
+    )
+    allow: Annotated[tuple[Glob, ...], _NothingIsEmptyList] = Field(
+        description="Globs over names and, on demand, canonical references; * crosses slashes."
+    )
+    admin: Switch = Field(
+        default=False, description="Whether the caller may also refresh all and see the status of all."
+    )
+
+
+class IdentitySpec(Section):
+    """Which account, region and role a reference is read with."""
+
+    region: Region | None = Field(None, description="The SDK's own chain decides unless given.")
+    profile: Profile | None = Field(None, description="A profile of the SDK's shared configuration files.")
+    endpoint_url: Url | None = Field(None, description="Where AWS is, if not where the SDK thinks: a fake or a proxy.")
+    use_fips: Switch = Field(default=False, description="Use AWS's FIPS 140 endpoints.")
+    use_dualstack: Switch = Field(default=False, description="Use AWS's endpoints that also speak IPv6.")
+    role_arn: RoleArn | None = Field(
+        None, description="A role to assume, from the credentials of the chain or profile."
+    )
+    external_id: ExternalId | None = Field(None, description="What the role's trust policy wants to be told.")
+
+
+class Quotas(Section):
+    """How much of the account's request rates this daemon may take."""
+
+    share: Share = Field(
+        0.10, description="The most of each quota: a small part, as nobody knows how many others use the account."
+    )
+    limits: Annotated[dict[QuotaName, Rate], _NothingIsEmpty] = Field(
+        {}, description="The account's own limits in requests per second, where they are not AWS's defaults."
+    )
+
+
+class MetricsSpec(Section):
+    """What is exported to Prometheus."""
+
+    per_secret: PerSecretChoice = Field(
+        PerSecret.AUTO, description="Whether each declared secret has series of its own; auto: up to 100 of them."
+    )
+
+
+class Log(Section):
+    """What is written to standard error."""
+
+    level: LogLevelChoice = Field(LogLevel.INFO, description="The least urgent lines that are written.")
+    format: LogFormatChoice | None = Field(
+        None, description="One JSON object a line, or for the eye; console on a terminal, else json, unless given."
+    )
+    audit: Switch = Field(default=False, description="Write a line for each access: who, which name, how it ended.")
+
+
+def _with_default(identities: dict[str, IdentitySpec]) -> dict[str, IdentitySpec]:
+    return {DEFAULT_IDENTITY: IdentitySpec(), **identities}
+
+
+class Config(Section):
+    """Keep an app's AWS secrets fresh and serve them on a Unix socket."""
+
+    secrets: Annotated[dict[SecretName, Annotated[SecretSpec, RefAsMapping]], _NothingIsEmpty] = Field(
+        {}, description="Secrets by the name that the app asks for."
+    )
+    trees: Annotated[dict[SecretName, Annotated[TreeSpec, RefAsMapping]], _NothingIsEmpty] = Field(
+        {}, description="Paths of Parameter Store by name; what lies below `app` is called app/<rest>."
+    )
+    on_demand: OnDemand = Field(OnDemand(), description="What may be asked for without a declaration.")
+    cache: Cache = Field(Cache(), description="How long a value is trusted, and how often AWS is asked.")
+    listen: Listen = Field(Listen(), description="Where the daemon can be asked.")
+    access: Annotated[tuple[AccessRule, ...], _NothingIsEmptyList] = Field(
+        (), description="Who may read what. Without rules, whoever the socket's mode lets in, as admin."
+    )
+    identities: Annotated[dict[IdentityName, IdentitySpec], _NothingIsEmpty, AfterValidator(_with_default)] = Field(
+        {DEFAULT_IDENTITY: IdentitySpec()},
+        description="Which account, region and role a reference is read with; `default` unless it says ?via=name.",
+    )
+    failover: Annotated[dict[SourceChoice, tuple[IdentityName, ...]], _NothingIsEmpty] = Field(
+        {},
+        description="Where replicas of multi-region secrets are, in order; the next is tried on transient errors only.",
+    )
+    quotas: Quotas = Field(Quotas(), description="How much of the account's request rates this daemon may take.")
+    metrics: MetricsSpec = Field(MetricsSpec(), description="What is exported to Prometheus.")
+    log: Log = Field(Log(), description="What is written to standard error.")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Say what is allowed but may not be meant."""
+        return tuple(
+            f"trees.{tree}: {_listed(shadowing)} {'is' if len(shadowing) == 1 else 'are'} declared too, and win over "
+            "parameters of the same name"
+            for tree in self.trees
+            if (shadowing := [name for name in self.secrets if name.startswith(f"{tree}/")])
+        )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+_NAMED: Final = 3  # enough to find the others by

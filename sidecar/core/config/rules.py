@@ -1,0 +1,151 @@
+"""Check what no key can tell alone: keys that must agree, and names that must exist.
+
+A breach names the keys that it rests on: where one of those could not be read, it would only confuse.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.core.config.document import Path
+from sidecar.core.config.layers import suggestion
+from sidecar.core.config.models import Cache, Config, IdentitySpec, SecretSpec, TreeSpec
+from sidecar.core.config.units import duration_text
+from sidecar.core.ports import Decrypt
+from sidecar.core.refs import SourceKind
+
+
+class Accounts(Protocol):
+    """What the system knows of its users and groups; `pwd` and `grp` do, in the running program."""
+
+    def uid(self, user: str) -> int | None:
+        """Give the number of a user, None when there is no such one."""
+        ...
+
+    def gid(self, group: str) -> int | None:
+        """Give the number of a group, None when there is no such one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Keys that do not agree: the one to mend, what is wrong, and the others that it was measured by."""
+
+    path: Path
+    what: str
+    rests_on: tuple[Path, ...] = ()
+
+
+def breaches(config: Config, accounts: Accounts | None) -> Iterator[Breach]:
+    """Find all; names of users and groups are looked at only where `accounts` knows them."""
+    yield from _cache(config.cache)
+    for name, secret in config.secrets.items():
+        yield from _secret(("secrets", name), secret, config)
+    for name, tree in config.trees.items():
+        yield from _tree(("trees", name), tree, config)
+    for name, identity in config.identities.items():
+        yield from _identity(("identities", name), identity)
+    yield from _failover(config)
+    yield from _access(config)
+    if accounts is not None:
+        yield from _strangers(config, accounts)
+
+
+_TTL: Path = ("cache", "ttl")
+_REFRESH: Path = ("cache", "refresh")
+
+
+def _cache(cache: Cache) -> Iterator[Breach]:
+    if cache.min_refresh > cache.refresh:
+        what = f"want at most cache.refresh, {duration_text(cache.refresh)}, got {duration_text(cache.min_refresh)}"
+        yield Breach(("cache", "min_refresh"), what, (_REFRESH,))
+    if cache.ttl is not None and cache.ttl < cache.refresh:
+        what = f"want at least cache.refresh, {duration_text(cache.refresh)}, got {duration_text(cache.ttl)}"
+        yield Breach(_TTL, what, (_REFRESH,))
+
+
+def _secret(path: Path, secret: SecretSpec, config: Config) -> Iterator[Breach]:
+    yield from _via(path, secret.ref.identity, config)
+    if secret.decrypt is Decrypt.LOCAL and secret.ref.source is not SourceKind.SSM:
+        yield Breach((*path, "decrypt"), "want aws: only parameters (ssm:) can be decrypted here", ((*path, "ref"),))
+    if secret.ttl is not None:
+        yield from _outlives(path, secret.ttl, secret.refresh, config.cache)
+    elif secret.refresh is not None:
+        yield from _checked_in_time(path, secret.refresh, config.cache)
+
+
+def _tree(path: Path, tree: TreeSpec, config: Config) -> Iterator[Breach]:
+    yield from _via(path, tree.tree.identity, config)
+    if tree.refresh is not None:
+        yield from _checked_in_time(path, tree.refresh, config.cache)
+
+
+def _via(path: Path, identity: str, config: Config) -> Iterator[Breach]:
+    if identity not in config.identities:
+        hint = suggestion(identity, list(config.identities))
+        yield Breach(
+            (*path, "ref"), f"want an identity that stands under identities, got {identity}{hint}", (("identities",),)
+        )
+
+
+def _outlives(path: Path, ttl: float, refresh: float | None, cache: Cache) -> Iterator[Breach]:
+    least = cache.refresh if refresh is None else refresh
+    if ttl < least:
+        whose = "cache.refresh" if refresh is None else "its refresh"
+        what = f"want at least {whose}, {duration_text(least)}, got {duration_text(ttl)}"
+        yield Breach((*path, "ttl"), what, ((*path, "refresh"), _REFRESH))
+
+
+def _checked_in_time(path: Path, refresh: float, cache: Cache) -> Iterator[Breach]:
+    if cache.ttl is not None and refresh > cache.ttl:
+        what = f"want at most cache.ttl, {duration_text(cache.ttl)}, got {duration_text(refresh)}"
+        yield Breach((*path, "refresh"), what, (_TTL, (*path, "ttl")))
+
+
+def _identity(path: Path, identity: IdentitySpec) -> Iterator[Breach]:
+    if identity.external_id is not None and identity.role_arn is None:
+        yield Breach((*path, "external_id"), "want a role_arn beside it", ((*path, "role_arn"),))
+    if identity.endpoint_url is not None:
+        for key, on in (("use_fips", identity.use_fips), ("use_dualstack", identity.use_dualstack)):
+            if on:
+                yield Breach(
+                    (*path, key), "want false: endpoint_url already says where AWS is", ((*path, "endpoint_url"),)
+                )
+
+
+def _failover(config: Config) -> Iterator[Breach]:
+    for source, identities in config.failover.items():
+        path: Path = ("failover", source.value)
+        if source is not SourceKind.SM:
+            yield Breach(path, "want sm: only Secrets Manager has replicas in other regions")
+        if len(identities) < 2:  # noqa: PLR2004  # one is no failover
+            yield Breach(path, "want at least two identities, in the order in which they are tried")
+        for index, identity in enumerate(identities):
+            yield from _replica((*path, index), identity, identities[:index], config)
+
+
+def _replica(path: Path, identity: str, before: tuple[str, ...], config: Config) -> Iterator[Breach]:
+    if identity not in config.identities:
+        hint = suggestion(identity, list(config.identities))
+        yield Breach(path, f"want an identity that stands under identities, got {identity}{hint}", (("identities",),))
+    if identity in before:
+        yield Breach(path, f"want each identity once, got {identity} again")
+
+
+def _access(config: Config) -> Iterator[Breach]:
+    for index, rule in enumerate(config.access):
+        if not rule.allow:
+            yield Breach(("access", index, "allow"), 'want at least one glob, "*" for all')
+
+
+def _strangers(config: Config, accounts: Accounts) -> Iterator[Breach]:
+    group = config.listen.unix.group
+    if isinstance(group, str) and accounts.gid(group) is None:
+        yield Breach(("listen", "unix", "group"), f"want a group that this system knows, or its number, got {group}")
+    for index, rule in enumerate(config.access):
+        if isinstance(rule.uid, str) and accounts.uid(rule.uid) is None:
+            what = f"want a user that this system knows, or its number, got {rule.uid}"
+            yield Breach(("access", index, "uid"), what)
+        if isinstance(rule.group, str) and accounts.gid(rule.group) is None:
+            what = f"want a group that this system knows, or its number, got {rule.group}"
+            yield Breach(("access", index, "group"), what)

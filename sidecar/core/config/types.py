@@ -1,0 +1,331 @@
+"""Give pydantic the types of the configuration: how each is read, printed, and described to editors.
+
+A value comes as text (or None) whether it stands in YAML or in a variable; `units`, `refs` and `names` read it.
+"""
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Final, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
+
+from sidecar.core import names, refs, spellings
+from sidecar.core.config import units
+from sidecar.core.config.units import Unwanted, unwanted
+from sidecar.core.errors import BadName, BadRef
+from sidecar.core.ports import Decrypt
+from sidecar.core.quotas import QUOTAS
+from sidecar.core.refs import Ref, SourceKind, Tree
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+
+
+def _scalar(want: str, parse: Callable[[str], T]) -> PlainValidator:
+    """Make a validator of a reader of text; `want` is for what is no text at all."""
+
+    def read(value: object) -> T:
+        if isinstance(value, str):
+            return parse(value)
+        raise unwanted(want, value)
+
+    return PlainValidator(read)
+
+
+def _text_schema(pattern: str, *examples: str) -> dict[str, object]:
+    return {"type": "string", "pattern": pattern, "examples": list(examples)}
+
+
+# --- durations and numbers -----------------------------------------------------------------------------------------
+
+_SECOND: Final = 1.0
+
+
+def _at_least_a_second(seconds: float) -> float:
+    if seconds < _SECOND:
+        raise Unwanted(f"want at least 1s, got {units.duration_text(seconds)}")
+    return seconds
+
+
+Duration = Annotated[
+    float,
+    _scalar("a duration such as 30s", units.parse_duration),
+    PlainSerializer(units.duration_text),
+    WithJsonSchema(_text_schema(units.DURATION_PATTERN, "250ms", "30s", "5m", "1h", "7d")),
+]
+"""Seconds, from 0."""
+
+Interval = Annotated[Duration, AfterValidator(_at_least_a_second)]
+"""Seconds, from 1."""
+
+Share = Annotated[
+    float,
+    _scalar("a part such as 10%", units.parse_share),
+    PlainSerializer(units.share_text),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _text_schema(units.SHARE_PATTERN, "10%"),
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+            ]
+        }
+    ),
+]
+"""A fraction of something, more than 0 and at most 1."""
+
+Count = Annotated[
+    int,
+    _scalar("a whole number of at least 1", units.parse_count),
+    WithJsonSchema({"type": "integer", "minimum": 1}),
+]
+
+Rate = Annotated[
+    float,
+    _scalar("a number above 0, per second", units.parse_rate),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+]
+
+Switch = Annotated[bool, _scalar("true or false", units.parse_switch), WithJsonSchema({"type": "boolean"})]
+
+
+# --- the machine ---------------------------------------------------------------------------------------------------
+
+UnixPath = Annotated[
+    str,
+    _scalar("the path of a socket", units.parse_unix_path),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": units.MAX_UNIX_PATH}),
+]
+
+Mode = Annotated[
+    int,
+    _scalar('three octal digits such as "0660"', units.parse_mode),
+    PlainSerializer(units.mode_text),
+    WithJsonSchema({"anyOf": [_text_schema(units.MODE_PATTERN, "0660"), {"type": "integer", "minimum": 0}]}),
+]
+
+TcpAddress = Annotated[
+    units.Address,
+    _scalar("host:port such as 127.0.0.1:9102", units.parse_address),
+    PlainSerializer(str),
+    WithJsonSchema(_text_schema(units.ADDRESS_PATTERN, "127.0.0.1:9102", "[::1]:9102")),
+]
+
+Account = Annotated[
+    int | str,
+    _scalar("a number or a name known to the system", units.parse_account),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, _text_schema(units.ACCOUNT_PATTERN, "app")]}),
+]
+"""A user or group: its number, or the name that the system has for it."""
+
+
+# --- secrets -------------------------------------------------------------------------------------------------------
+
+
+def _parse_name(text: str) -> names.Name:
+    try:
+        return names.parse_name(text)
+    except BadName as error:
+        raise Unwanted(f"{error}. {error.mend}") from None
+
+
+def _parse_ref(text: str) -> Ref:
+    try:
+        return spellings.parse_any(text)
+    except BadRef as error:
+        raise Unwanted(f"{error}. {error.mend}") from None
+
+
+def _parse_tree(text: str) -> Tree:
+    try:
+        return refs.parse_tree(text)
+    except BadRef as error:
+        raise Unwanted(f"{error}. {error.mend}") from None
+
+
+SecretName = Annotated[
+    str,
+    _scalar("a name", _parse_name),
+    WithJsonSchema({"type": "string", "pattern": names.NAME_PATTERN, "maxLength": names.MAX_BYTES}),
+]
+
+SecretRef = Annotated[
+    Ref,
+    _scalar("a reference such as sm:prod/db#password", _parse_ref),
+    PlainSerializer(str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": refs.MAX_CHARACTERS,
+            "examples": ["sm:prod/db#password", "ssm:/prod/api-key"],
+        }
+    ),
+]
+
+TreePath = Annotated[
+    Tree,
+    _scalar("a path such as ssm:/prod/app/", _parse_tree),
+    PlainSerializer(str),
+    WithJsonSchema(_text_schema("^ssm:/", "ssm:/prod/app/")),
+]
+
+
+def _ref_as_mapping(value: object) -> object:
+    return {"ref": value} if isinstance(value, str) else value
+
+
+RefAsMapping: Final = BeforeValidator(_ref_as_mapping)
+"""Lets a lone reference stand for `{ref: …}`."""
+
+
+# --- text ----------------------------------------------------------------------------------------------------------
+
+_REGION_PATTERN: Final = r"^[a-z]+(-[a-z]+)+-[0-9]+$"
+_ROLE_PATTERN: Final = r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$"
+_EXTERNAL_ID_PATTERN: Final = r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$"  # as sts:AssumeRole has it
+
+
+def _matching(pattern: str, want: str) -> PlainValidator:
+    """Make a validator of a pattern; a text that does not match is repeated, cut short."""
+    matches = re.compile(pattern).fullmatch
+
+    def parse(text: str) -> str:
+        if matches(text):
+            return text
+        raise unwanted(want, text)
+
+    return _scalar(want, parse)
+
+
+def _parse_url(text: str) -> str:
+    # Not repeated when wrong: a URL is where people put passwords.
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or "@" in text or _NOT_PRINTED.search(text):
+        raise Unwanted("want http://host or https://host, with a port where needed and without user or password")
+    return text
+
+
+_NOT_PRINTED: Final = re.compile(r"[^!-~]")
+
+Glob = Annotated[
+    str,
+    _matching(r"[^\x00-\x1f\x7f]+", 'a glob such as "db-*"'),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]
+
+IdentityName = Annotated[
+    str,
+    _matching(refs.IDENTITY_PATTERN, "letters, digits, '.', '_' and '-', 64 at most"),
+    WithJsonSchema({"type": "string", "pattern": refs.IDENTITY_PATTERN}),
+]
+
+Region = Annotated[
+    str,
+    _matching(_REGION_PATTERN, "a region such as eu-west-1"),
+    WithJsonSchema(_text_schema(_REGION_PATTERN, "eu-west-1")),
+]
+
+Profile = Annotated[
+    str,
+    _matching(r"[^\x00-\x1f\x7f]+", "the name of a profile"),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]
+
+RoleArn = Annotated[
+    str,
+    _matching(_ROLE_PATTERN, "the ARN of a role, arn:aws:iam::123456789012:role/name"),
+    WithJsonSchema(_text_schema(_ROLE_PATTERN, "arn:aws:iam::123456789012:role/reader")),
+]
+
+
+def _parse_external_id(text: str) -> str:
+    if not _EXTERNAL_ID.fullmatch(text):
+        raise Unwanted("want 2 to 1224 letters, digits and _+=,.@:/-")  # and no word of what it is: some keep it secret
+    return text
+
+
+_EXTERNAL_ID: Final = re.compile(_EXTERNAL_ID_PATTERN)
+
+ExternalId = Annotated[
+    str,
+    _scalar("text", _parse_external_id),
+    WithJsonSchema(_text_schema(_EXTERNAL_ID_PATTERN)),
+]
+
+Url = Annotated[
+    str,
+    _scalar("a URL", _parse_url),
+    WithJsonSchema(_text_schema("^https?://", "http://127.0.0.1:4566")),
+]
+
+
+def _parse_quota(text: str) -> str:
+    if text not in QUOTAS and not _OPERATION.fullmatch(text):
+        raise unwanted(f"one of {', '.join(sorted(QUOTAS))}, or service.Operation", text)
+    return text
+
+
+_OPERATION_PATTERN: Final = r"^[a-z]+\.[A-Z][A-Za-z]+$"
+_OPERATION: Final = re.compile(_OPERATION_PATTERN)
+
+QuotaName = Annotated[
+    str,
+    _scalar("a quota", _parse_quota),
+    WithJsonSchema({"anyOf": [{"enum": sorted(QUOTAS)}, _text_schema(_OPERATION_PATTERN, "sts.AssumeRole")]}),
+]
+
+
+# --- choices -------------------------------------------------------------------------------------------------------
+
+
+class PerSecret(StrEnum):
+    """Whether metrics have a series for each declared secret."""
+
+    AUTO = "auto"  # while there are few
+    ON = "on"
+    OFF = "off"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class LogLevel(StrEnum):
+    """The least urgent lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def _choice(kind: type[E]) -> PlainValidator:
+    want = f"one of {', '.join(kind)}"
+
+    def parse(text: str) -> E:
+        try:
+            return kind(text)
+        except ValueError:
+            raise unwanted(want, text) from None
+
+    return _scalar(want, parse)
+
+
+def _choice_schema(kind: type[StrEnum]) -> WithJsonSchema:
+    return WithJsonSchema({"enum": [choice.value for choice in kind]})
+
+
+DecryptChoice = Annotated[Decrypt, _choice(Decrypt), PlainSerializer(str), _choice_schema(Decrypt)]
+SourceChoice = Annotated[SourceKind, _choice(SourceKind), PlainSerializer(str), _choice_schema(SourceKind)]
+PerSecretChoice = Annotated[PerSecret, _choice(PerSecret), PlainSerializer(str), _choice_schema(PerSecret)]
+LogFormatChoice = Annotated[LogFormat, _choice(LogFormat), PlainSerializer(str), _choice_schema(LogFormat)]
+LogLevelChoice = Annotated[LogLevel, _choice(LogLevel), PlainSerializer(str), _choice_schema(LogLevel)]

@@ -1,0 +1,173 @@
+"""Read and write the small words of the configuration: durations, parts, modes, addresses, users.
+
+Every reader takes the text as the user wrote it, be it from YAML or from a variable, and raises Unwanted.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_SECONDS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_LONGEST: Final = 3650 * 86400.0  # ten years: sums of a few such stay exact as floats
+_SHOWN: Final = 40  # characters of a wrong value that are worth repeating
+_MAX_ID: Final = 2**32 - 2  # the highest uid or gid; the next one means "none" to the system
+_MAX_PORT: Final = 65535
+MAX_UNIX_PATH: Final = 107  # sockaddr_un holds 108 bytes, one of them the closing NUL
+
+DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
+SHARE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?%$"
+MODE_PATTERN: Final = r"^(0o)?0?[0-7]{3}$"
+ADDRESS_PATTERN: Final = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"
+ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*\$?$"
+
+_DURATION: Final = re.compile(DURATION_PATTERN)
+_SHARE: Final = re.compile(SHARE_PATTERN)
+_MODE: Final = re.compile(MODE_PATTERN)
+_ADDRESS: Final = re.compile(ADDRESS_PATTERN)
+_ACCOUNT: Final = re.compile(ACCOUNT_PATTERN)
+_WHOLE: Final = re.compile(r"[0-9]{1,18}")
+_DECIMAL: Final = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?|\.[0-9]+")
+_WORDS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+class Unwanted(ValueError):
+    """A value that does not fit; the text says what would ("want …, got …")."""
+
+
+def unwanted(want: str, got: object) -> Unwanted:
+    """Say what was wanted and, in few characters, what came instead."""
+    return Unwanted(f"want {want}, got {shown(got)}")
+
+
+def shown(value: object) -> str:
+    """Describe a value in a few printable characters."""
+    if not isinstance(value, str) or not value:
+        return kind_of(value)
+    short = value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…"
+    return short if short.isprintable() else repr(short)
+
+
+def kind_of(value: object) -> str:
+    """Say of what kind a value is, and no more."""
+    if value is None or value == "":
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A TCP address to listen on."""
+
+    host: str  # without brackets
+    port: int  # 0: any free one
+
+    def __str__(self) -> str:
+        """Spell it as the configuration does."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_duration(text: str) -> float:
+    """Give the seconds of `250ms`, `30s`, `5m`, `1h` or `7d`."""
+    if not _DURATION.fullmatch(text):
+        raise unwanted("a duration such as 250ms, 30s, 5m, 1h or 7d", text)
+    unit = text.lstrip("0123456789.")
+    seconds = float(text.removesuffix(unit)) * _SECONDS[unit]
+    if seconds > _LONGEST:
+        raise unwanted("at most 3650d", text)
+    return seconds
+
+
+def duration_text(seconds: float) -> str:
+    """Spell seconds in the largest unit that keeps them whole."""
+    for unit, length in _SECONDS.items():
+        count = round(seconds / length)
+        if seconds and count * length == seconds:
+            return f"{count}{unit}"
+    return f"{seconds:f}".rstrip("0").rstrip(".") + "s"
+
+
+def parse_share(text: str) -> float:
+    """Give the fraction of `10%` or `0.1`: more than nothing, at most all."""
+    if _SHARE.fullmatch(text):
+        fraction = float(text[:-1]) / 100
+    elif _DECIMAL.fullmatch(text):
+        fraction = float(text)
+    else:
+        raise unwanted("a part such as 10% or 0.1", text)
+    if not 0 < fraction <= 1:
+        raise unwanted("more than 0% and at most 100%", text)
+    return fraction
+
+
+def share_text(fraction: float) -> str:
+    """Spell a fraction as a percentage."""
+    return f"{fraction * 100:.10g}%"
+
+
+def parse_mode(text: str) -> int:
+    """Give the bits of a file mode in octal digits; YAML's unquoted 0660 comes here as text too."""
+    if not _MODE.fullmatch(text):
+        raise unwanted('three octal digits such as "0660"', text)
+    return int(text, 8)
+
+
+def mode_text(mode: int) -> str:
+    """Spell a mode as chmod does."""
+    return f"{mode:04o}"
+
+
+def parse_address(text: str) -> Address:
+    """Give host and port of `127.0.0.1:9102` or `[::1]:9102`."""
+    if not _ADDRESS.fullmatch(text):
+        raise unwanted("host:port such as 127.0.0.1:9102 or [::1]:9102", text)
+    host, _, port = text.rpartition(":")
+    if int(port) > _MAX_PORT:
+        raise unwanted(f"a port of at most {_MAX_PORT}", text)
+    return Address(host.strip("[]"), int(port))
+
+
+def parse_account(text: str) -> int | str:
+    """Give a uid or gid as number, the name of a user or group as text."""
+    if _WHOLE.fullmatch(text):
+        if int(text) > _MAX_ID:
+            raise unwanted(f"a uid or gid of at most {_MAX_ID}", text)
+        return int(text)
+    if not _ACCOUNT.fullmatch(text):
+        raise unwanted("a number or a name known to the system", text)
+    return text
+
+
+def parse_count(text: str) -> int:
+    """Give a whole number of at least 1."""
+    if not _WHOLE.fullmatch(text) or int(text) < 1:
+        raise unwanted("a whole number of at least 1", text)
+    return int(text)
+
+
+def parse_rate(text: str) -> float:
+    """Give a number per second, more than nothing."""
+    rate = float(text) if _DECIMAL.fullmatch(text) else 0.0
+    if rate <= 0 or not math.isfinite(rate):
+        raise unwanted("a number above 0, per second", text)
+    return rate
+
+
+def parse_switch(text: str) -> bool:
+    """Give true or false, in any of YAML's spellings."""
+    if text.lower() not in _WORDS:
+        raise unwanted("true or false", text)
+    return _WORDS[text.lower()]
+
+
+def parse_unix_path(text: str) -> str:
+    """Take a path that a Unix socket can have."""
+    if "\0" in text or not text or text.endswith("/"):
+        raise unwanted("the path of a socket", text)
+    if (length := len(text.encode(errors="surrogateescape"))) > MAX_UNIX_PATH:
+        raise Unwanted(
+            f"want a path of at most {MAX_UNIX_PATH} bytes, which is all that a Unix socket can have, got {length}"
+        )
+    return text
