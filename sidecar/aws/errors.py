@@ -1,0 +1,350 @@
+"""Turn what AWS and its SDK throw into our own tree of errors, by tables, in one place.
+
+A message names the value and AWS's code; it must never quote AWS's free text, which may quote anything.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from botocore import exceptions as sdk
+from botocore.parsers import ResponseParserError
+
+from sidecar.core.errors import (
+    AccessDenied,
+    Failure,
+    KeyUnusable,
+    NotFound,
+    SecretError,
+    Throttled,
+    TimedOut,
+    Transient,
+    Undecryptable,
+    Unintelligible,
+    Unreachable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which request failed: what an error message is made of."""
+
+    about: str  # the ref, or what stands for several
+    service: str
+    operation: str
+    region: str
+    identity: str
+
+    def tell(self, what: str, code: str) -> str:
+        """Make the one line that says whose request ended how."""
+        return f"{self.about}: {what} ({code} from {self.service} {self.operation} in {self.region} as {self.identity})"
+
+
+class Meaning(Enum):
+    """What an answer of AWS's means to us, whatever its code."""
+
+    ABSENT = auto()
+    DELETING = auto()
+    DENIED = auto()
+    KEY_DENIED = auto()
+    KEY_UNUSABLE = auto()
+    UNDECRYPTABLE = auto()
+    INVALID = auto()
+    THROTTLED = auto()
+    CREDENTIALS = auto()
+    CLOCK = auto()
+    REGION = auto()
+    DOWN = auto()
+    FOREIGN = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The error that it becomes, what the message says, and the mend where the class does not know better."""
+
+    kind: type[SecretError | Transient]
+    what: str
+    mend: str | None = None
+
+
+VERDICTS: Final[Mapping[Meaning, Verdict]] = {
+    Meaning.ABSENT: Verdict(NotFound, "AWS knows no such value"),
+    Meaning.DELETING: Verdict(NotFound, "it is being deleted", "Restore it, or take the reference out."),
+    Meaning.DENIED: Verdict(AccessDenied, "AWS refuses"),
+    Meaning.KEY_DENIED: Verdict(
+        AccessDenied,
+        "AWS refuses the use of its KMS key",
+        "Grant the identity kms:Decrypt on the key, in its IAM policy and in the key's policy.",
+    ),
+    Meaning.KEY_UNUSABLE: Verdict(KeyUnusable, "its KMS key is disabled, pending deletion or gone"),
+    Meaning.UNDECRYPTABLE: Verdict(Undecryptable, "the ciphertext does not open"),
+    Meaning.INVALID: Verdict(SecretError, "AWS calls the request invalid", "Correct the reference."),
+    Meaning.THROTTLED: Verdict(Throttled, "AWS gets too many requests"),
+    Meaning.CREDENTIALS: Verdict(
+        Unreachable, "the credentials are invalid or expired", "Renew them; the next try reads them anew."
+    ),
+    Meaning.CLOCK: Verdict(Unreachable, "AWS finds the time of the request wrong", "Set this machine's clock."),
+    Meaning.REGION: Verdict(
+        Unreachable, "the account does not use this region", "Correct `region`, or enable the region in the account."
+    ),
+    Meaning.DOWN: Verdict(Unreachable, "AWS could not answer"),
+    Meaning.FOREIGN: Verdict(Unintelligible, "the answer is not one of AWS's"),
+    Meaning.UNKNOWN: Verdict(Transient, "AWS answered with an error that this version does not know"),
+}
+
+_SPELLINGS: Final[Mapping[Meaning, tuple[str, ...]]] = {
+    Meaning.DENIED: (
+        "AccessDenied",
+        "AccessDeniedException",
+        "NotAuthorized",
+        "NotAuthorizedException",
+        "OptInRequired",
+        "UnauthorizedAccess",
+        "UnauthorizedOperation",
+    ),
+    Meaning.INVALID: ("ValidationError", "ValidationException"),
+    Meaning.THROTTLED: (
+        "LimitExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    ),
+    Meaning.CREDENTIALS: (
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IDPRejectedClaim",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidIdentityToken",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+    ),
+    Meaning.CLOCK: ("RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"),
+    Meaning.REGION: ("RegionDisabledException",),
+    Meaning.DOWN: (
+        "IDPCommunicationError",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServiceError",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+    ),
+}
+
+CODES: Final[Mapping[str, Meaning]] = {code: meaning for meaning, codes in _SPELLINGS.items() for code in codes}
+"""What a code means whichever service answers it."""
+
+SERVICE_CODES: Final[Mapping[tuple[str, str], Meaning]] = {
+    ("ssm", "InvalidKeyId"): Meaning.KEY_UNUSABLE,
+    ("ssm", "ParameterNotFound"): Meaning.ABSENT,
+    ("ssm", "ParameterVersionNotFound"): Meaning.ABSENT,
+    ("secretsmanager", "DecryptionFailure"): Meaning.KEY_UNUSABLE,
+    ("secretsmanager", "InvalidParameterException"): Meaning.INVALID,
+    ("secretsmanager", "ResourceNotFoundException"): Meaning.ABSENT,
+    ("kms", "DependencyTimeoutException"): Meaning.DOWN,
+    ("kms", "DisabledException"): Meaning.KEY_UNUSABLE,
+    ("kms", "IncorrectKeyException"): Meaning.UNDECRYPTABLE,
+    ("kms", "InvalidCiphertextException"): Meaning.UNDECRYPTABLE,
+    ("kms", "InvalidGrantTokenException"): Meaning.KEY_DENIED,
+    ("kms", "InvalidKeyUsageException"): Meaning.UNDECRYPTABLE,
+    ("kms", "KMSInternalException"): Meaning.DOWN,
+    ("kms", "KMSInvalidStateException"): Meaning.KEY_UNUSABLE,
+    ("kms", "KeyUnavailableException"): Meaning.DOWN,
+    ("kms", "NotFoundException"): Meaning.KEY_UNUSABLE,
+}
+"""What a code means from one service only."""
+
+_NO_CREDENTIALS: Final = Verdict(
+    Unreachable,
+    "there are no credentials",
+    "Give the process a role, AWS_ACCESS_KEY_ID and its companions, or a profile; the next try looks again.",
+)
+_SIGN_IN: Final = Verdict(
+    Unreachable, "the sign-in behind the credentials has ended", "Sign in again: aws sso login, or aws login."
+)
+
+EXCEPTIONS: Final[tuple[tuple[type[Exception], Verdict], ...]] = (
+    (sdk.ConnectTimeoutError, Verdict(TimedOut, "no connection in time", "Check the network, DNS and the region.")),
+    (sdk.ReadTimeoutError, Verdict(TimedOut, "no answer in time")),
+    (sdk.ProxyConnectionError, Verdict(Unreachable, "the proxy does not answer", "Check HTTPS_PROXY and NO_PROXY.")),
+    (
+        sdk.SSLError,
+        Verdict(Unreachable, "TLS failed", "Check the CA bundle (AWS_CA_BUNDLE), the proxy and this machine's clock."),
+    ),
+    (
+        sdk.EndpointConnectionError,
+        Verdict(Unreachable, "it cannot be reached", "Check the network, DNS, and the spelling of the region."),
+    ),
+    (sdk.HTTPClientError, Verdict(Unreachable, "the connection broke")),
+    (sdk.IncompleteReadError, Verdict(Unreachable, "the connection broke")),
+    (sdk.NoCredentialsError, _NO_CREDENTIALS),
+    (sdk.PartialCredentialsError, _NO_CREDENTIALS),
+    (sdk.CredentialRetrievalError, _NO_CREDENTIALS),
+    (sdk.MetadataRetrievalError, _NO_CREDENTIALS),
+    (sdk.InvalidConfigError, _NO_CREDENTIALS),
+    (sdk.UnknownCredentialError, _NO_CREDENTIALS),
+    (
+        sdk.ProfileNotFound,
+        Verdict(Unreachable, "the profile is not there", "Correct `profile` (AWS_PROFILE), or add it to the file."),
+    ),
+    (sdk.ConfigParseError, Verdict(Unreachable, "the SDK's configuration cannot be read", "Correct ~/.aws/config.")),
+    (sdk.ConfigNotFound, Verdict(Unreachable, "the SDK's configuration is not there", "Correct AWS_CONFIG_FILE.")),
+    (sdk.SSOError, _SIGN_IN),
+    (sdk.LoginError, _SIGN_IN),
+    (sdk.TokenRetrievalError, _SIGN_IN),
+    (sdk.RefreshWithMFAUnsupportedError, _SIGN_IN),
+    (sdk.NoRegionError, Verdict(Unreachable, "no region is set", "Set `identities.….region` or AWS_REGION.")),
+    (sdk.InvalidRegionError, Verdict(Unreachable, "there is no such region", "Correct the region.")),
+    (
+        sdk.EndpointVariantError,
+        Verdict(Unreachable, "the region has no such endpoint", "Check use_fips and use_dualstack."),
+    ),
+    (
+        sdk.EndpointProviderError,
+        Verdict(Unreachable, "there is no such endpoint", "Check region, endpoint_url, use_fips and use_dualstack."),
+    ),
+    (sdk.ParamValidationError, VERDICTS[Meaning.INVALID]),
+    (sdk.BotoCoreError, Verdict(Transient, "the SDK failed in a way that this version does not know")),
+    (ResponseParserError, VERDICTS[Meaning.FOREIGN]),
+    (
+        OSError,
+        Verdict(Unreachable, "a file that the credentials need cannot be read", "Check AWS_WEB_IDENTITY_TOKEN_FILE."),
+    ),
+    (
+        RuntimeError,  # aiobotocore's, when what it renewed has expired already
+        Verdict(Unreachable, "the renewed credentials have expired already", "Set this machine's clock."),
+    ),
+    (Exception, VERDICTS[Meaning.FOREIGN]),  # an answer of another shape than the model's stumbles anywhere in the SDK
+)
+"""What the SDK throws; the first class that fits counts."""
+
+
+def translate(error: Exception, asked: Asked) -> Failure:
+    """Give the error of ours that this one of the SDK's is; the caller raises it `from` the other."""
+    if isinstance(error, sdk.ClientError):
+        return _answered(_Refusal.of(error), asked)
+    verdict = next(verdict for kind, verdict in EXCEPTIONS if isinstance(error, kind))
+    return verdict.kind(asked.tell(verdict.what, type(error).__name__), mend=verdict.mend)
+
+
+def translate_item(code: str, message: str, asked: Asked) -> Failure:
+    """Give the error that one item of a batch met, told inside an answer that succeeded."""
+    return _answered(_Refusal(code, message), asked)
+
+
+def blames_credentials(error: Exception, asked: Asked) -> bool:
+    """Tell whether other credentials could change the answer: those at hand should be forgotten."""
+    if not isinstance(error, sdk.ClientError):
+        return False
+    return _meaning(_Refusal.of(error), asked.service) is Meaning.CREDENTIALS
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """An error answer, as far as it is looked at."""
+
+    code: str
+    message: str
+    status: int = 400
+    retry_after: float | None = None
+
+    @classmethod
+    def of(cls, error: sdk.ClientError) -> "_Refusal":
+        response: Mapping[str, Mapping[str, object]] = error.response
+        told, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
+        status, headers = metadata.get("HTTPStatusCode"), metadata.get("HTTPHeaders")
+        return cls(
+            str(told.get("Code") or ""),
+            str(told.get("Message") or ""),
+            status if isinstance(status, int) else 400,
+            _seconds(headers.get("retry-after")) if isinstance(headers, dict) else None,
+        )
+
+    @property
+    def shown_code(self) -> str:
+        """The code, if it is one: a proxy may put anything there."""
+        return self.code if _CODE.fullmatch(self.code) else "an unreadable code"
+
+
+_CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
+_SECONDS: Final = re.compile(r"[0-9]{1,6}")
+_NAMES_KMS: Final = re.compile(r"\bkms:[A-Z]|\bKMS\b(?! *secret)|\barn:aws[a-z-]*:kms:")
+_KEY_STATE: Final = re.compile(r"is disabled|pending (deletion|import)|not enabled|invalid state", re.IGNORECASE)
+_DELETION: Final = re.compile(r"marked for deletion|scheduled for deletion|marked deleted", re.IGNORECASE)
+_TIME: Final = re.compile(r"signature expired|not yet current|time too skewed", re.IGNORECASE)
+_RATE: Final = re.compile(r"rate exceeded|throttl|exceeded the rate", re.IGNORECASE)
+_NOT_ALLOWED: Final = re.compile(r"kms:Decrypt|not authorized|access ?denied|not allowed", re.IGNORECASE)
+
+
+def _seconds(header: object) -> float | None:
+    return float(header) if isinstance(header, str) and _SECONDS.fullmatch(header) else None
+
+
+def _answered(refusal: _Refusal, asked: Asked) -> Failure:
+    meaning = _meaning(refusal, asked.service)
+    verdict = VERDICTS[meaning]
+    text = asked.tell(verdict.what, refusal.shown_code)
+    if meaning is Meaning.THROTTLED:
+        return Throttled(text, quota=_blamed_quota(refusal.message), retry_after=refusal.retry_after)
+    if issubclass(verdict.kind, Transient):
+        return verdict.kind(text, mend=verdict.mend, retry_after=refusal.retry_after)
+    return verdict.kind(text, mend=verdict.mend)
+
+
+def _blamed_quota(message: str) -> str | None:
+    return "kms.symmetric" if _NAMES_KMS.search(message) else None
+
+
+def _meaning(refusal: _Refusal, service: str) -> Meaning:
+    """Read the code, then the message where the same code says different things."""
+    meaning = SERVICE_CODES.get((service, refusal.code)) or CODES.get(refusal.code)
+    if refusal.code == "InvalidRequestException":
+        return _of_invalid_request(refusal.message)
+    if meaning is Meaning.DENIED:
+        return _of_denial(refusal.message)
+    if refusal.code == "InvalidKeyId" and _NOT_ALLOWED.search(refusal.message):
+        return Meaning.KEY_DENIED
+    if meaning is Meaning.CREDENTIALS and _TIME.search(refusal.message):
+        return Meaning.CLOCK
+    if meaning is Meaning.DOWN and _NAMES_KMS.search(refusal.message) and _RATE.search(refusal.message):
+        return Meaning.THROTTLED
+    return meaning or _of_status(refusal)
+
+
+def _of_invalid_request(message: str) -> Meaning:
+    if _DELETION.search(message):
+        return Meaning.DELETING
+    return Meaning.KEY_UNUSABLE if _NAMES_KMS.search(message) and _KEY_STATE.search(message) else Meaning.UNKNOWN
+
+
+def _of_denial(message: str) -> Meaning:
+    if not _NAMES_KMS.search(message):
+        return Meaning.DENIED
+    return Meaning.KEY_UNUSABLE if _KEY_STATE.search(message) else Meaning.KEY_DENIED
+
+
+def _of_status(refusal: _Refusal) -> Meaning:
+    if refusal.status >= 500:  # noqa: PLR2004  # HTTP's own line between their fault and ours
+        return Meaning.DOWN
+    if refusal.status == 429:  # noqa: PLR2004  # Too Many Requests
+        return Meaning.THROTTLED
+    return Meaning.FOREIGN if refusal.code.isdigit() or not refusal.code else Meaning.UNKNOWN
