@@ -20,6 +20,7 @@ _LOADER: Final[type[yaml.CSafeLoader | yaml.SafeLoader]] = getattr(yaml, "CSafeL
 _NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 _TEXT_TAGS: Final = (None, "!", "tag:yaml.org,2002:str")
 _MAX_DEPTH: Final = 16
+_LONGEST_KEY: Final = 80  # characters of a key that are worth repeating
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
@@ -39,6 +40,16 @@ class Document:
     values: dict[str, Value] = field(default_factory=dict)
     lines: dict[Path, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+
+
+def dotted(path: Path) -> str:
+    """Spell a path as people do; what is long or not printable, cut short or escaped."""
+    return ".".join(_step_text(str(step)) for step in path)
+
+
+def _step_text(text: str) -> str:
+    short = text if len(text) <= _LONGEST_KEY else f"{text[:_LONGEST_KEY]}…"
+    return short if short.isprintable() else repr(short)
 
 
 def plain(text: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from sidecar.core.config.document import Fault, Path, Value
+from sidecar.core.config.document import Fault, Path, Value, dotted
 from sidecar.core.config.layers import Layer, Origin, merged, origin, read_layers, suggestion, value_at
 from sidecar.core.config.models import Config
 from sidecar.core.config.outline import keys_at, variables
@@ -28,8 +28,6 @@ _SHAPES: Final = {
     "tuple_type": "a list",
 }
 """What pydantic misses when the shape is wrong already; all else our own types say."""
-
-_LONGEST_KEY: Final = 80  # characters of a key that are worth repeating
 
 
 def load(*, file: tuple[str, str] | None, environ: Mapping[str, str], accounts: Accounts | None = None) -> Config:
@@ -128,16 +126,10 @@ def _problems(layers: Sequence[Layer], values: Value, faults: Iterable[Fault]) -
     ]
     found += [(origin(layers, fault.path), fault) for fault in faults]
     found.sort(key=itemgetter(0))
-    return [Problem(place.where, _dotted(fault.path, values), fault.what) for place, fault in found]
+    return [Problem(place.where, _shown(fault.path, values), fault.what) for place, fault in found]
 
 
-def _dotted(path: Path, values: Value) -> str:
+def _shown(path: Path, values: Value) -> str:
     if path[-1:] == ("ref",) and isinstance(value_at(values, path[:-1]), str):
         path = path[:-1]  # a lone reference stands for the mapping
-    return ".".join(_key_text(step) for step in path)
-
-
-def _key_text(step: str | int) -> str:
-    text = str(step)
-    short = text if len(text) <= _LONGEST_KEY else f"{text[:_LONGEST_KEY]}…"
-    return short if short.isprintable() else repr(short)
+    return dotted(path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from sidecar.core.config.types import (
     Account,
@@ -27,7 +28,6 @@ from sidecar.core.config.types import (
     Profile,
     QuotaName,
     Rate,
-    RefAsMapping,
     Region,
     RoleArn,
     SecretName,
@@ -39,6 +39,7 @@ from sidecar.core.config.types import (
     TreePath,
     UnixPath,
     Url,
+    ref_as_mapping,
 )
 from sidecar.core.config.units import Address
 from sidecar.core.ports import Decrypt
@@ -101,6 +102,10 @@ class TreeSpec:
         None
     )
     decrypt: Annotated[DecryptChoice, Field(description="Who opens its SecureStrings, as for a secret.")] = Decrypt.AWS
+
+
+SecretSpecOrRef = Annotated[SecretSpec, BeforeValidator(ref_as_mapping, json_schema_input_type=SecretRef | SecretSpec)]
+TreeSpecOrPath = Annotated[TreeSpec, BeforeValidator(ref_as_mapping, json_schema_input_type=TreePath | TreeSpec)]
 
 
 class OnDemand(Section):
@@ -169,10 +174,16 @@ class Listen(Section):
     )
 
 
+def _also_gid(schema: JsonDict) -> None:
+    """Tell editors of the other spelling of `group`; pydantic describes only the first."""
+    if isinstance(properties := schema["properties"], dict):
+        properties["gid"] = properties["group"]
+
+
 class AccessRule(Section):
     """Who may read what; the first rule that matches caller and name decides."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(json_schema_extra=_also_gid)
 
     uid: Account | None = Field(None, description="The caller's user, by number or name; anybody unless given.")
     group: Account | None = Field(
@@ -238,10 +249,10 @@ def _with_default(identities: dict[str, IdentitySpec]) -> dict[str, IdentitySpec
 class Config(Section):
     """Keep an app's AWS secrets fresh and serve them on a Unix socket."""
 
-    secrets: Annotated[dict[SecretName, Annotated[SecretSpec, RefAsMapping]], _NothingIsEmpty] = Field(
+    secrets: Annotated[dict[SecretName, SecretSpecOrRef], _NothingIsEmpty] = Field(
         {}, description="Secrets by the name that the app asks for."
     )
-    trees: Annotated[dict[SecretName, Annotated[TreeSpec, RefAsMapping]], _NothingIsEmpty] = Field(
+    trees: Annotated[dict[SecretName, TreeSpecOrPath], _NothingIsEmpty] = Field(
         {}, description="Paths of Parameter Store by name; what lies below `app` is called app/<rest>."
     )
     on_demand: OnDemand = Field(OnDemand(), description="What may be asked for without a declaration.")

@@ -3,13 +3,13 @@
 A breach names the keys that it rests on: where one of those could not be read, it would only confuse.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.core.config.document import Path
 from sidecar.core.config.layers import suggestion
-from sidecar.core.config.models import Cache, Config, IdentitySpec, SecretSpec, TreeSpec
+from sidecar.core.config.models import AccessRule, Cache, Config, IdentitySpec, SecretSpec, TreeSpec
 from sidecar.core.config.units import duration_text
 from sidecar.core.ports import Decrypt
 from sidecar.core.refs import SourceKind
@@ -48,7 +48,8 @@ def breaches(config: Config, accounts: Accounts | None) -> Iterator[Breach]:
     yield from _failover(config)
     yield from _access(config)
     if accounts is not None:
-        yield from _strangers(config, accounts)
+        yield from strangers(config.access, accounts)
+        yield from _stranger(("listen", "unix", "group"), config.listen.unix.group, accounts.gid)
 
 
 _TTL: Path = ("cache", "ttl")
@@ -138,14 +139,14 @@ def _access(config: Config) -> Iterator[Breach]:
             yield Breach(("access", index, "allow"), 'want at least one glob, "*" for all')
 
 
-def _strangers(config: Config, accounts: Accounts) -> Iterator[Breach]:
-    group = config.listen.unix.group
-    if isinstance(group, str) and accounts.gid(group) is None:
-        yield Breach(("listen", "unix", "group"), f"want a group that this system knows, or its number, got {group}")
-    for index, rule in enumerate(config.access):
-        if isinstance(rule.uid, str) and accounts.uid(rule.uid) is None:
-            what = f"want a user that this system knows, or its number, got {rule.uid}"
-            yield Breach(("access", index, "uid"), what)
-        if isinstance(rule.group, str) and accounts.gid(rule.group) is None:
-            what = f"want a group that this system knows, or its number, got {rule.group}"
-            yield Breach(("access", index, "group"), what)
+def strangers(rules: Sequence[AccessRule], accounts: Accounts) -> Iterator[Breach]:
+    """Find the users and groups of access rules that the system does not know."""
+    for index, rule in enumerate(rules):
+        yield from _stranger(("access", index, "uid"), rule.uid, accounts.uid)
+        yield from _stranger(("access", index, "group"), rule.group, accounts.gid)
+
+
+def _stranger(path: Path, account: int | str | None, look_up: Callable[[str], int | None]) -> Iterator[Breach]:
+    # Not told apart by words: whether it should be a user or a group, the key says.
+    if isinstance(account, str) and look_up(account) is None:
+        yield Breach(path, f"want one that this system knows, or a number, got {account}")

@@ -4,12 +4,13 @@ A value comes as text (or None) whether it stands in YAML or in a variable; `uni
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Final, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
 from sidecar.core import names, refs, spellings
 from sidecar.core.config import units
@@ -23,19 +24,25 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 
-def _scalar(want: str, parse: Callable[[str], T]) -> PlainValidator:
-    """Make a validator of a reader of text; `want` is for what is no text at all."""
+def _scalar(want: str, parse: Callable[[str], T], *ready: type) -> PlainValidator:
+    """Make a validator of a reader of text; `want` is for what is no text at all.
 
-    def read(value: object) -> T:
+    What is of a `ready` type was made by code, not read, and is taken as it is.
+    """
+
+    def read(value: object) -> object:
         if isinstance(value, str):
             return parse(value)
+        if isinstance(value, ready):
+            return value
         raise unwanted(want, value)
 
     return PlainValidator(read)
 
 
 def _text_schema(pattern: str, *examples: str) -> dict[str, object]:
-    return {"type": "string", "pattern": pattern, "examples": list(examples)}
+    schema: dict[str, object] = {"type": "string", "pattern": pattern}
+    return {**schema, "examples": list(examples)} if examples else schema
 
 
 # --- durations and numbers -----------------------------------------------------------------------------------------
@@ -51,9 +58,9 @@ def _at_least_a_second(seconds: float) -> float:
 
 Duration = Annotated[
     float,
-    _scalar("a duration such as 30s", units.parse_duration),
+    _scalar("a duration such as 30s", units.parse_duration, float, int),
     PlainSerializer(units.duration_text),
-    WithJsonSchema(_text_schema(units.DURATION_PATTERN, "250ms", "30s", "5m", "1h", "7d")),
+    WithJsonSchema(_text_schema(units.DURATION_PATTERN, "30s", "5m")),
 ]
 """Seconds, from 0."""
 
@@ -62,7 +69,7 @@ Interval = Annotated[Duration, AfterValidator(_at_least_a_second)]
 
 Share = Annotated[
     float,
-    _scalar("a part such as 10%", units.parse_share),
+    _scalar("a part such as 10%", units.parse_share, float, int),
     PlainSerializer(units.share_text),
     WithJsonSchema(
         {
@@ -77,17 +84,17 @@ Share = Annotated[
 
 Count = Annotated[
     int,
-    _scalar("a whole number of at least 1", units.parse_count),
+    _scalar("a whole number of at least 1", units.parse_count, int),
     WithJsonSchema({"type": "integer", "minimum": 1}),
 ]
 
 Rate = Annotated[
     float,
-    _scalar("a number above 0, per second", units.parse_rate),
+    _scalar("a number above 0, per second", units.parse_rate, float, int),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
 ]
 
-Switch = Annotated[bool, _scalar("true or false", units.parse_switch), WithJsonSchema({"type": "boolean"})]
+Switch = Annotated[bool, _scalar("true or false", units.parse_switch, bool), WithJsonSchema({"type": "boolean"})]
 
 
 # --- the machine ---------------------------------------------------------------------------------------------------
@@ -100,21 +107,21 @@ UnixPath = Annotated[
 
 Mode = Annotated[
     int,
-    _scalar('three octal digits such as "0660"', units.parse_mode),
+    _scalar('three octal digits such as "0660"', units.parse_mode, int),
     PlainSerializer(units.mode_text),
     WithJsonSchema({"anyOf": [_text_schema(units.MODE_PATTERN, "0660"), {"type": "integer", "minimum": 0}]}),
 ]
 
 TcpAddress = Annotated[
     units.Address,
-    _scalar("host:port such as 127.0.0.1:9102", units.parse_address),
+    _scalar("host:port such as 127.0.0.1:9102", units.parse_address, units.Address),
     PlainSerializer(str),
     WithJsonSchema(_text_schema(units.ADDRESS_PATTERN, "127.0.0.1:9102", "[::1]:9102")),
 ]
 
 Account = Annotated[
     int | str,
-    _scalar("a number or a name known to the system", units.parse_account),
+    _scalar("a number or a name known to the system", units.parse_account, int),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, _text_schema(units.ACCOUNT_PATTERN, "app")]}),
 ]
 """A user or group: its number, or the name that the system has for it."""
@@ -152,7 +159,7 @@ SecretName = Annotated[
 
 SecretRef = Annotated[
     Ref,
-    _scalar("a reference such as sm:prod/db#password", _parse_ref),
+    _scalar("a reference such as sm:prod/db#password", _parse_ref, Ref),
     PlainSerializer(str),
     WithJsonSchema(
         {
@@ -166,18 +173,15 @@ SecretRef = Annotated[
 
 TreePath = Annotated[
     Tree,
-    _scalar("a path such as ssm:/prod/app/", _parse_tree),
+    _scalar("a path such as ssm:/prod/app/", _parse_tree, Tree),
     PlainSerializer(str),
     WithJsonSchema(_text_schema("^ssm:/", "ssm:/prod/app/")),
 ]
 
 
-def _ref_as_mapping(value: object) -> object:
+def ref_as_mapping(value: object) -> object:
+    """Let a lone reference stand for `{ref: …}`."""
     return {"ref": value} if isinstance(value, str) else value
-
-
-RefAsMapping: Final = BeforeValidator(_ref_as_mapping)
-"""Lets a lone reference stand for `{ref: …}`."""
 
 
 # --- text ----------------------------------------------------------------------------------------------------------
@@ -308,24 +312,29 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-def _choice(kind: type[E]) -> PlainValidator:
+def _choice(kind: type[E], also: Mapping[str, E] = MappingProxyType({})) -> PlainValidator:
     want = f"one of {', '.join(kind)}"
+    choices = {**{choice.value: choice for choice in kind}, **also}
 
     def parse(text: str) -> E:
-        try:
-            return kind(text)
-        except ValueError:
-            raise unwanted(want, text) from None
+        if text not in choices:
+            raise unwanted(want, text)
+        return choices[text]
 
     return _scalar(want, parse)
 
 
-def _choice_schema(kind: type[StrEnum]) -> WithJsonSchema:
-    return WithJsonSchema({"enum": [choice.value for choice in kind]})
+def _choice_schema(kind: type[StrEnum], *also: object) -> WithJsonSchema:
+    return WithJsonSchema({"enum": [*(choice.value for choice in kind), *also]})
 
 
 DecryptChoice = Annotated[Decrypt, _choice(Decrypt), PlainSerializer(str), _choice_schema(Decrypt)]
 SourceChoice = Annotated[SourceKind, _choice(SourceKind), PlainSerializer(str), _choice_schema(SourceKind)]
-PerSecretChoice = Annotated[PerSecret, _choice(PerSecret), PlainSerializer(str), _choice_schema(PerSecret)]
+PerSecretChoice = Annotated[
+    PerSecret,
+    _choice(PerSecret, {"true": PerSecret.ON, "false": PerSecret.OFF}),  # what templates make of an unquoted on
+    PlainSerializer(str),
+    _choice_schema(PerSecret, True, False),
+]
 LogFormatChoice = Annotated[LogFormat, _choice(LogFormat), PlainSerializer(str), _choice_schema(LogFormat)]
 LogLevelChoice = Annotated[LogLevel, _choice(LogLevel), PlainSerializer(str), _choice_schema(LogLevel)]
