@@ -1,0 +1,84 @@
+"""Count what happens, one typed method for each metric, and render it for Prometheus.
+
+Counting is on the path of every cache hit: no lock, no await, well under a microsecond. Must not decide anything.
+"""
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from sidecar import __version__
+from sidecar.core.config.types import PerSecret
+from sidecar.core.ports import Priority
+from sidecar.core.quotas import Scope
+from sidecar.telemetry.counts import HTTP_BUCKETS, REQUEST_BUCKETS, WAIT_BUCKETS, Counts, Gauges, Histogram
+from sidecar.telemetry.exposition import Exposition
+from sidecar.telemetry.labels import CacheResult, HttpRoute, KmsReason, Listener, Outcome, Refreshed
+
+
+class Metrics:
+    """What the rooms tell of; until it is told where to read gauges, nothing is held and nobody is ready."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register every metric, and the process's own, with `registry`."""
+        self._registry = registry
+        self._counts = Counts()
+        self._exposition = Exposition(self._counts, __version__)
+        registry.register(self._exposition)
+        ProcessCollector(registry=registry)
+
+    def read(self, gauges: Gauges, per_secret: PerSecret) -> None:
+        """Read gauges from there from now on, with series for each secret or not (a reload says it again)."""
+        self._exposition.gauges = gauges
+        self._exposition.per_secret = per_secret
+
+    def render(self, accept: str) -> tuple[str, bytes]:
+        """Give the content type and the text of all series, in the format that the Accept header prefers."""
+        encode, content_type = choose_encoder(accept)
+        return content_type, encode(self._registry)
+
+    def request_finished(self, service: str, operation: str, outcome: Outcome, seconds: float) -> None:
+        """Count one attempt on the wire, `service` and `operation` as botocore spells them."""
+        counts = self._counts
+        counts.requests[service, operation, outcome] += 1
+        if (service, operation) not in counts.request_seconds:
+            counts.request_seconds[service, operation] = Histogram(REQUEST_BUCKETS)
+        counts.request_seconds[service, operation].observe(seconds)
+
+    def kms_charged(self, reason: KmsReason, amount: int = 1) -> None:
+        """Count the KMS calls behind the plaintexts that AWS returned."""
+        self._counts.kms_charges[reason] += amount
+
+    def retried(self, scope: Scope, quota: str, reason: Outcome) -> None:
+        """Count one more attempt, and why the one before did not do."""
+        self._counts.retries[scope.account, scope.region, quota, reason] += 1
+
+    def quota_waited(self, quota: str, priority: Priority, seconds: float) -> None:
+        """Take in how long one request waited to be admitted (0 = it did not)."""
+        counts = self._counts
+        if (quota, priority) not in counts.quota_waits:
+            counts.quota_waits[quota, priority] = Histogram(WAIT_BUCKETS)
+        counts.quota_waits[quota, priority].observe(seconds)
+
+    def quota_refused(self, scope: Scope, quota: str) -> None:
+        """Count a request that was not sent, as its deadline would have come before its turn."""
+        self._counts.quota_refusals[scope.account, scope.region, quota] += 1
+
+    def cache_answered(self, result: CacheResult) -> None:
+        """Count one look-up by a local caller."""
+        self._counts.cache_answers[result] += 1
+
+    def refreshed(self, result: Refreshed) -> None:
+        """Count one value checked."""
+        self._counts.refreshes[result] += 1
+
+    def secret_changed(self, name: str) -> None:
+        """Count a new version; `name` is a declared secret's, or ON_DEMAND."""
+        self._counts.changes[name] += 1
+
+    def http_answered(self, listener: Listener, route: HttpRoute, status: int, seconds: float) -> None:
+        """Count one local request, and the seconds from its last byte to its answer's first."""
+        counts = self._counts
+        counts.http_requests[listener, route, status] += 1
+        if (listener, route) not in counts.http_seconds:
+            counts.http_seconds[listener, route] = Histogram(HTTP_BUCKETS)
+        counts.http_seconds[listener, route].observe(seconds)
