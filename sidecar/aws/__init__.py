@@ -2,3 +2,7 @@
 
 Must not cache, retry or pace: every request goes through the Gate it is handed.
 """
+
+from sidecar.aws.routes import Aws
+
+__all__ = ["Aws"]

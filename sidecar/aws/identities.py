@@ -18,9 +18,10 @@ from sidecar.aws.errors import Asked, blames_credentials, translate
 from sidecar.aws.sessions import Endpoint, Login, Sessions
 from sidecar.core.arns import Arn
 from sidecar.core.config.models import IdentitySpec
-from sidecar.core.errors import BadRef, ConfigError, Problem, SecretError, Transient
+from sidecar.core.errors import BadRef, ConfigError, Problem, SecretError, Transient, Unintelligible
 from sidecar.core.ports import Call, Gate
 from sidecar.core.quotas import Scope, charges
+from sidecar.core.refs import Ref, named_by_aws
 
 T = TypeVar("T")
 
@@ -101,6 +102,18 @@ class Identity:
             except (SecretError, Transient):
                 return ""
         return self.known_account or ""
+
+    async def named(self, ref: Ref, *, name: str, arn: str, gate: Gate) -> Ref:
+        """Give `ref` the spelling in which AWS's answer makes it canonical; raises Unintelligible for a broken ARN."""
+        if ref.arn is None:  # a name means something of one's own
+            self.learn(arn)
+            account = self.known_account or ""
+        else:
+            account = await self.account_if_told(gate)
+        try:
+            return named_by_aws(ref, name=name, arn=arn, account=account, region=self.region)
+        except BadRef as error:
+            raise Unintelligible(f"{ref}: the answer came with an ARN that is none") from error
 
     async def _attempt(self, question: Question[T]) -> T:
         asked = Asked(question.about, question.service, question.operation, question.region, self.name)

@@ -1,0 +1,107 @@
+"""Give each route its source: the front door of this room.
+
+Builds nothing before it is asked for: a configuration with one identity costs one session.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Self
+
+from sidecar.aws.failover import Failover, Replica
+from sidecar.aws.identities import Identity, region_of
+from sidecar.aws.sessions import Sessions
+from sidecar.aws.sm import SecretsManager
+from sidecar.aws.ssm import ParameterStore
+from sidecar.core.config.models import IdentitySpec
+from sidecar.core.errors import AccessDenied, Failure, NotFound, Throttled, TimedOut
+from sidecar.core.ports import Gate, Route, Source, TreeSource
+from sidecar.core.refs import SourceKind
+from sidecar.telemetry import Metrics, Outcome
+
+_OUTCOMES: Final[Mapping[type[Failure], Outcome]] = {
+    Throttled: Outcome.THROTTLED,
+    AccessDenied: Outcome.DENIED,
+    NotFound: Outcome.NOT_FOUND,
+    TimedOut: Outcome.TIMEOUT,
+}
+
+
+class Aws:
+    """AWS as all configured identities see it; an async context manager that closes its connections."""
+
+    def __init__(
+        self,
+        identities: Mapping[str, IdentitySpec],
+        failover: Mapping[SourceKind, tuple[str, ...]],
+        metrics: Metrics,
+    ) -> None:
+        """Take who there is to be, in which order they stand in for each other, and where to count."""
+        self._specs = identities
+        self._failover = failover
+        self._metrics = metrics
+        self._sessions = Sessions(self._count)
+        self._identities: dict[str, Identity] = {}
+        self._sources: dict[Route, Source] = {}
+        self._stores: dict[Route, ParameterStore] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._sessions.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._sessions.__aexit__(*error)
+
+    def source(self, route: Route) -> Source:
+        """Give the source of a route, always the same one; raises ConfigError where its identity has no region."""
+        if route not in self._sources:
+            first, *others = self._places(route)
+            self._sources[route] = (
+                Failover(self._plain(first), [self._replica(other) for other in others])
+                if others
+                else self._plain(first)
+            )
+        return self._sources[route]
+
+    def trees(self, route: Route) -> TreeSource:
+        """Give the source of a route's trees, always the same one; raises ConfigError like `source`."""
+        return self._parameter_store(route)
+
+    def region(self, identity: str) -> str:
+        """Give the region of an identity; raises ConfigError that says what to set where there is none."""
+        return self._identity(identity).region
+
+    async def account(self, identity: str, gate: Gate) -> str:
+        """Give the account of an identity, asked of STS where nothing else has told it; raises Failure."""
+        return await self._identity(identity).account(gate)
+
+    def known_account(self, identity: str) -> str | None:
+        """Give the account of an identity as far as it is known, without asking."""
+        return self._identity(identity).known_account
+
+    def _identity(self, name: str) -> Identity:
+        if name not in self._identities:
+            spec = self._specs[name]
+            self._identities[name] = Identity(name, spec, region_of(name, spec), self._sessions)
+        return self._identities[name]
+
+    def _places(self, route: Route) -> list[Route]:
+        """Name the routes to ask in turn: those of the failover list that the route's identity begins."""
+        order = self._failover.get(route.source, ())
+        names = order if order and order[0] == route.identity else (route.identity,)
+        return [Route(route.source, name, route.decrypt) for name in names]
+
+    def _replica(self, route: Route) -> Replica:
+        return Replica(route.identity, self.region(route.identity), self._plain(route))
+
+    def _plain(self, route: Route) -> Source:
+        if route.source is SourceKind.SSM:
+            return self._parameter_store(route)
+        return SecretsManager(self._identity(route.identity), self._metrics)
+
+    def _parameter_store(self, route: Route) -> ParameterStore:
+        if route not in self._stores:
+            self._stores[route] = ParameterStore(self._identity(route.identity), route.decrypt, self._metrics)
+        return self._stores[route]
+
+    def _count(self, service: str, operation: str, failure: Failure | None, seconds: float) -> None:
+        outcome = Outcome.OK if failure is None else _OUTCOMES.get(type(failure), Outcome.ERROR)
+        self._metrics.request_finished(service, operation, outcome, seconds)
