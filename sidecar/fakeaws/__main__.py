@@ -1,0 +1,127 @@
+"""Run the fake AWS as a process of its own: one line of JSON when it serves, gone when its parent is."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import ssl
+import stat
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+import uvloop
+
+from sidecar.fakeaws.aws import Aws
+from sidecar.fakeaws.planting import Garden, complain, tend
+from sidecar.fakeaws.seed import BadSeed, parse_seed
+from sidecar.fakeaws.server import bind
+from sidecar.fakeaws.weather import Weather
+
+_LOOK_FOR_PARENT: Final = 1.0  # seconds, where standard input is no pipe that tells at once
+
+
+def _is_pipe(descriptor: int) -> bool:
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _watch_input(ended: asyncio.Event) -> None:
+    """End when the parent closes our standard input, be it only by dying."""
+
+    def read() -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            ended.set()
+
+    if _is_pipe(sys.stdin.fileno()):
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), read)
+
+
+async def _until_ended(ended: asyncio.Event) -> None:
+    """Return when we are told to end, or when the parent is gone."""
+    parent = os.getppid()
+    while os.getppid() == parent and not ended.is_set():
+        try:
+            async with asyncio.timeout(_LOOK_FOR_PARENT):
+                await ended.wait()
+        except TimeoutError:
+            continue
+
+
+async def _serve(aws: Aws, garden: Garden, host: str, port: int, seed: Path | None, tls: ssl.SSLContext | None) -> None:
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    _watch_input(ended)
+    listening, url = await bind(aws, host, port, tls)
+    print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)  # noqa: T201 -- the parent waits for this line
+    async with asyncio.TaskGroup() as tasks:
+        tending = tasks.create_task(tend(seed, garden, complain), name="seed") if seed else None
+        await _until_ended(ended)
+        listening.close()
+        if tending is not None:
+            tending.cancel()
+
+
+def _context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return context
+
+
+class Seconds(click.ParamType[float]):
+    """A duration: 100ms, 2s or plain seconds."""
+
+    name = "duration"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds."""
+        text = str(value)
+        unit = 0.001 if text.endswith("ms") else 1.0
+        try:
+            return float(text.removesuffix("s").removesuffix("m")) * unit
+        except ValueError:
+            self.fail(f"want a duration like 100ms or 2s, got {text}", param, ctx)
+
+
+@click.command(context_settings={"max_content_width": 100})
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", default=0, show_default="a free one", help="Where to listen.")
+@click.option("--seed", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="What AWS holds; YAML.")
+@click.option("--throttle", type=float, help="Let each quota be so many requests per second.")
+@click.option("--fail", "failing", type=click.FloatRange(0, 1), default=0.0, help="Probability of a 500 or 503.")
+@click.option("--latency", type=Seconds(), default=0.0, help="Added to each request, as 100ms.")
+@click.option("--dice", type=int, default=0, show_default=True, help="Where chance begins: the same runs fail alike.")
+@click.option("--tls-cert", type=click.Path(path_type=Path, exists=True), help="Serve TLS with this certificate.")
+@click.option("--tls-key", type=click.Path(path_type=Path, exists=True), help="Its key, if it is in a file of its own.")
+def main(  # noqa: PLR0913 -- one for each option
+    *,
+    host: str,
+    port: int,
+    seed: Path | None,
+    throttle: float | None,
+    failing: float,
+    latency: float,
+    dice: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+) -> None:
+    """Serve a fake AWS (ssm, secretsmanager, kms, sts) and print one line of JSON with its URL."""
+    aws = Aws(random.Random(dice), Weather(throttle, failing, latency))  # noqa: S311 -- chance, not secrecy
+    garden = Garden(aws.tokens)
+    if seed is not None:
+        try:
+            garden.plant(parse_seed(seed.read_text("utf-8")))
+        except BadSeed as error:
+            complain(f"{seed}: {problem}" for problem in error.problems)
+            sys.exit(2)
+    uvloop.run(_serve(aws, garden, host, port, seed, _context(tls_cert, tls_key)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""Be KMS where moto is not: key states, contexts, keys that only a service may use, and its quota.
+
+`seal` and `unseal` are what Parameter Store and Secrets Manager do on a caller's behalf.
+"""
+
+import base64
+import secrets
+from enum import StrEnum
+from typing import Final
+
+from sidecar.fakeaws import stores
+from sidecar.fakeaws.visit import Operation, Visit
+from sidecar.fakeaws.wire import AwsError, Json, Params
+
+SYMMETRIC: Final = "kms.symmetric"
+_RSA_QUOTA, _ECC_QUOTA = "kms.rsa", "kms.ecc"
+_KEY_ID_LENGTH: Final = 36  # moto's ciphertext begins with the key's id
+
+
+class Trouble(StrEnum):
+    """Why a key does not do what is asked."""
+
+    MISSING = "missing"
+    DISABLED = "disabled"
+    BAD_STATE = "bad-state"  # pending deletion or import
+    DENIED = "denied"
+    THROTTLED = "throttled"
+
+
+class KeyTrouble(Exception):
+    """A key that cannot be used; each service says it in its own words."""
+
+    def __init__(self, trouble: Trouble, error: AwsError) -> None:
+        """Take the kind of trouble, and what KMS itself would answer."""
+        super().__init__(trouble.value)
+        self.trouble = trouble
+        self.error = error
+
+
+def find_key(account: str, region: str, key_id: str) -> stores.Key | None:
+    """Return the key of an id, alias or ARN of either; an ARN may name another account."""
+    owner = key_id.split(":")[4] if key_id.startswith("arn:") else account
+    store = stores.kms_store(owner, region)
+    return store.keys.get(store.any_id_to_key_id(key_id))
+
+
+def needed_key(visit: Visit, key_id: str) -> stores.Key:
+    """Return the key, or raise that there is none."""
+    key = find_key(visit.account, visit.region, key_id)
+    if key is None:
+        kind = "Alias" if "alias/" in key_id else "Key"
+        where = key_id if key_id.startswith("arn:") else f"arn:aws:kms:{visit.region}:{visit.account}:{key_id}"
+        message = f"{kind} {where} is not found." if kind == "Alias" else f"Key '{where}' does not exist"
+        raise KeyTrouble(Trouble.MISSING, AwsError("NotFoundException", message))
+    return key
+
+
+def check_state(key: stores.Key) -> None:
+    """Raise when the key is disabled, pending deletion or pending import."""
+    if key.key_state == "Enabled":
+        return
+    if key.key_state == "Disabled":
+        raise KeyTrouble(Trouble.DISABLED, AwsError("DisabledException", f"{key.arn} is disabled."))
+    told = {"PendingDeletion": "pending deletion", "PendingImport": "pending import"}.get(key.key_state, "unavailable")
+    raise KeyTrouble(Trouble.BAD_STATE, AwsError("KMSInvalidStateException", f"{key.arn} is {told}."))
+
+
+def use_key(visit: Visit, key: stores.Key, action: str) -> None:
+    """Charge one use of a key, and raise when the caller may not, or the key cannot."""
+    _charge(visit, key, action)
+    if visit.weather.denies(visit.caller, action, key.arn, key.id, *key.aliases):
+        raise KeyTrouble(Trouble.DENIED, _denied(visit, action, key.arn))
+    check_state(key)
+
+
+def _charge(visit: Visit, key: stores.Key, action: str) -> None:
+    quota = (
+        _RSA_QUOTA if key.key_spec.startswith("RSA") else _ECC_QUOTA if key.key_spec.startswith("ECC") else SYMMETRIC
+    )
+    if not visit.weather.admits(visit.account, visit.region, quota, visit.now()):
+        raise KeyTrouble(Trouble.THROTTLED, AwsError("ThrottlingException", "Rate exceeded"))
+    visit.kms_charges += action == "kms:Decrypt"
+
+
+def _denied(visit: Visit, action: str, resource: str) -> AwsError:
+    return AwsError(
+        "AccessDeniedException",
+        f"User: {visit.caller.arn} is not authorized to perform: {action} on resource: {resource} "
+        f"because no identity-based policy allows the {action} action",
+    )
+
+
+def _hidden(visit: Visit, action: str) -> AwsError:
+    return AwsError(
+        "AccessDeniedException",
+        f"User: {visit.caller.arn} is not authorized to perform: {action} on this resource because the resource "
+        "does not exist in this Region, no resource-based policies allow access, "
+        "or a resource-based policy explicitly denies access",
+    )
+
+
+def is_managed(key: stores.Key) -> bool:
+    """Tell whether it is AWS's own key of a service: only that service may use it (kms:ViaService)."""
+    return any(alias.startswith("alias/aws/") for alias in key.aliases)
+
+
+def seal(visit: Visit, key: stores.Key, plaintext: bytes, context: dict[str, str]) -> bytes:
+    """Encrypt under a key, charged to the caller."""
+    use_key(visit, key, "kms:Encrypt")
+    return stores.kms_store(key.account_id, key.region).encrypt(key.id, plaintext, context)[0]
+
+
+def unseal(visit: Visit, ciphertext: bytes, context: dict[str, str]) -> tuple[bytes, stores.Key]:
+    """Decrypt, charged to the caller; raises InvalidCiphertextException when it does not open."""
+    key = _key_of(visit, ciphertext)
+    use_key(visit, key, "kms:Decrypt")
+    return stores.kms_store(key.account_id, key.region).decrypt(ciphertext, context)[0], key
+
+
+def _key_of(visit: Visit, ciphertext: bytes) -> stores.Key:
+    key_id = ciphertext[:_KEY_ID_LENGTH].decode("ascii", errors="replace")
+    for account in (visit.account, *stores.accounts_with_keys()):
+        key = stores.kms_store(account, visit.region).keys.get(key_id)
+        if key is not None:
+            return key
+    raise AwsError("InvalidCiphertextException", "")
+
+
+def _own_key(visit: Visit, key_id: str, action: str) -> stores.Key:
+    """Return a key that a caller named for a call of his own."""
+    try:
+        key = needed_key(visit, key_id)
+    except KeyTrouble as trouble:
+        raise trouble.error from None
+    if is_managed(key):
+        raise _hidden(visit, action)
+    return key
+
+
+def _dry_run(params: Params) -> None:
+    if params.flag("DryRun"):
+        raise AwsError("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.")
+
+
+def _seal_by_caller(visit: Visit, key_id: str, plaintext: bytes, context: dict[str, str]) -> tuple[bytes, stores.Key]:
+    key = _own_key(visit, key_id, "kms:Encrypt")
+    try:
+        return seal(visit, key, plaintext, context), key
+    except KeyTrouble as trouble:
+        raise trouble.error from None
+
+
+def _unseal_by_caller(visit: Visit, ciphertext: bytes, context: dict[str, str]) -> tuple[bytes, stores.Key]:
+    if is_managed(_key_of(visit, ciphertext)):
+        raise _hidden(visit, "kms:Decrypt")
+    try:
+        return unseal(visit, ciphertext, context)
+    except KeyTrouble as trouble:
+        raise trouble.error from None
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def encrypt(visit: Visit, params: Params) -> Json:
+    """Answer Encrypt."""
+    key_id, plaintext = params.needed("KeyId"), params.blob("Plaintext")
+    blob, key = _seal_by_caller(visit, key_id, plaintext, params.context())
+    _dry_run(params)
+    return {"CiphertextBlob": _base64(blob), "KeyId": key.arn, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}
+
+
+def decrypt(visit: Visit, params: Params) -> Json:
+    """Answer Decrypt."""
+    asked = params.text("KeyId")
+    plaintext, key = _unseal_by_caller(visit, params.blob("CiphertextBlob"), params.context())
+    if asked is not None and _own_key(visit, asked, "kms:Decrypt") is not key:
+        message = "The key ID in the request does not identify a CMK that can perform this operation."
+        raise AwsError("IncorrectKeyException", message)
+    _dry_run(params)
+    return {"Plaintext": _base64(plaintext), "KeyId": key.arn, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}
+
+
+def re_encrypt(visit: Visit, params: Params) -> Json:
+    """Answer ReEncrypt."""
+    blob, destination = params.blob("CiphertextBlob"), params.needed("DestinationKeyId")
+    plaintext, source = _unseal_by_caller(visit, blob, params.context("SourceEncryptionContext"))
+    sealed, key = _seal_by_caller(visit, destination, plaintext, params.context("DestinationEncryptionContext"))
+    _dry_run(params)
+    return {"CiphertextBlob": _base64(sealed), "KeyId": key.arn, "SourceKeyId": source.arn}
+
+
+def generate_data_key(visit: Visit, params: Params) -> Json:
+    """Answer GenerateDataKey."""
+    key_id = params.needed("KeyId")
+    sizes = {"AES_128": 16, "AES_256": 32, None: params.number("NumberOfBytes", 32, most=1024)}
+    plaintext = secrets.token_bytes(sizes[params.text("KeySpec")])
+    blob, key = _seal_by_caller(visit, key_id, plaintext, params.context())
+    _dry_run(params)
+    return {"Plaintext": _base64(plaintext), "CiphertextBlob": _base64(blob), "KeyId": key.arn}
+
+
+def generate_data_key_without_plaintext(visit: Visit, params: Params) -> Json:
+    """Answer GenerateDataKeyWithoutPlaintext."""
+    answer = generate_data_key(visit, params)
+    return {name: value for name, value in answer.items() if name != "Plaintext"}
+
+
+def generate_random(visit: Visit, params: Params) -> Json:
+    """Answer GenerateRandom."""
+    visit.charge(SYMMETRIC)
+    return {"Plaintext": _base64(secrets.token_bytes(params.number("NumberOfBytes", 32, most=1024)))}
+
+
+def set_state(key: stores.Key, state: str) -> None:
+    """Bring a key into a state of KMS's own naming: Enabled, Disabled, PendingDeletion, PendingImport, Unavailable."""
+    store = stores.kms_store(key.account_id, key.region)
+    if state == "PendingDeletion":
+        store.schedule_key_deletion(key.id, 30)
+    else:
+        key.key_state, key.enabled, key.deletion_date = state, state == "Enabled", None
+
+
+def guard(visit: Visit, params: Params) -> Params:
+    """Check the key of an operation that moto answers, and name it by its plain id, as moto wants it."""
+    action = f"kms:{visit.operation}"
+    key = _own_key(visit, params.needed("KeyId"), action)
+    try:
+        use_key(visit, key, action)
+    except KeyTrouble as trouble:
+        raise trouble.error from None
+    _dry_run(params)
+    return params.changed(KeyId=key.id)
+
+
+def plain_id(visit: Visit, params: Params) -> Params:
+    """Name the key by its plain id: moto's management of keys knows no ARN and no alias."""
+    return params.changed(KeyId=_own_key(visit, params.needed("KeyId"), f"kms:{visit.operation}").id)
+
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "Decrypt": decrypt,
+    "Encrypt": encrypt,
+    "GenerateDataKey": generate_data_key,
+    "GenerateDataKeyWithoutPlaintext": generate_data_key_without_plaintext,
+    "GenerateRandom": generate_random,
+    "ReEncrypt": re_encrypt,
+}
+GUARDS: Final = {
+    **dict.fromkeys(("Sign", "Verify", "GenerateMac", "VerifyMac"), guard),
+    **dict.fromkeys(("DisableKey", "EnableKey", "ScheduleKeyDeletion", "CancelKeyDeletion"), plain_id),
+}

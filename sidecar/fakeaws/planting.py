@@ -1,0 +1,167 @@
+"""Put what the seed file says into the stores, at the start and after each edit."""
+
+import asyncio
+import base64
+import random
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from sidecar.fakeaws import kms, ssm, stores
+from sidecar.fakeaws.seed import (
+    BadSeed,
+    Change,
+    Item,
+    KeyItem,
+    ParameterItem,
+    Place,
+    SecretItem,
+    Seed,
+    changes,
+    parse_seed,
+)
+from sidecar.fakeaws.sts import Role, Tokens
+from sidecar.fakeaws.visit import Visit
+from sidecar.fakeaws.weather import Caller, Weather
+from sidecar.fakeaws.wire import AwsError, Params
+
+LOOK_EVERY: Final = 0.25  # seconds; an edit shows within one
+_FAIR_WEATHER: Final = Weather()
+
+
+@dataclass(slots=True)
+class Garden:
+    """What was planted so far; only differences are planted again."""
+
+    tokens: Tokens
+    planted: Seed = field(default_factory=Seed)
+
+    def plant(self, seed: Seed) -> int:
+        """Make the stores say what the seed says; returns how many items changed, raises BadSeed for those that cannot."""
+        problems: list[str] = []
+        self.tokens.default_account = seed.account
+        self.tokens.roles |= {arn: Role(arn, external_id) for arn, external_id in seed.roles.items()}
+        count = 0
+        for count, change in enumerate(changes(self.planted, seed), 1):  # noqa: B007 -- the last one is the number
+            problems += _apply(change)
+        self.planted = seed
+        if problems:
+            raise BadSeed(problems)
+        return count
+
+
+def _apply(change: Change) -> list[str]:
+    try:
+        if change.item is None:
+            _remove(change.place)
+        else:
+            _put(change.place, change.before, change.item)
+    except AwsError as error:
+        return [f"{change.place.kind.value}.{change.place.name}: {error.code}: {error.message}"]
+    except (stores.ServiceException, stores.JsonRESTError) as error:
+        told = stores.as_aws_error(error)
+        return [f"{change.place.kind.value}.{change.place.name}: {told.code}: {told.message}"]
+    return []
+
+
+def _gardener(place: Place) -> Visit:
+    caller = Caller(place.account, "", f"arn:aws:iam::{place.account}:root")
+    return Visit(caller, "", "", place.region, _FAIR_WEATHER, lambda: 0.0, random.Random(0))  # noqa: S311 -- order, not secrecy
+
+
+def _put(place: Place, before: Item | None, item: Item) -> None:
+    match item:
+        case KeyItem():
+            _put_key(place, item)
+        case ParameterItem():
+            if isinstance(before, ParameterItem) and before.type != item.type:
+                _remove(place)  # a parameter's type cannot change
+            _put_parameter(place, item)
+        case SecretItem():
+            _put_secret(place, before if isinstance(before, SecretItem) else None, item)
+
+
+def _put_key(place: Place, item: KeyItem) -> None:
+    store = stores.kms_store(place.account, place.region)
+    if not store.alias_exists(place.name):
+        key = store.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", "", None)
+        store.create_alias(key.id, place.name)
+    kms.set_state(store.keys[store.any_id_to_key_id(place.name)], item.state)
+
+
+def _put_parameter(place: Place, item: ParameterItem) -> None:
+    visit = _gardener(place)
+    asked = {"Name": place.name, "Value": item.value, "Type": item.type, "KeyId": item.key, "Overwrite": True}
+    ssm.put_parameter(visit, Params(asked | ({"Tier": "Advanced"} if len(item.value.encode()) > 4096 else {})))  # noqa: PLR2004 -- the standard tier's end
+    if item.labels:
+        store = stores.parameter_store(place.account, place.region)
+        store.label_parameter_version(place.name, 0, list(item.labels))
+
+
+def _put_secret(place: Place, before: SecretItem | None, item: SecretItem) -> None:
+    store = stores.secret_store(place.account, place.region)
+    text = item.value if isinstance(item.value, str) else None
+    binary = base64.b64encode(item.value).decode() if isinstance(item.value, bytes) else None
+    if place.name not in store.secrets:
+        replicas = [{"Region": region} for region in item.replicas]
+        store.create_secret(place.name, text, binary, "", [], item.key, None, replicas, force_overwrite=True)
+    elif before is None or before.value != item.value:
+        store.put_secret_value(place.name, text, binary, None, ["AWSCURRENT"])  # type: ignore[arg-type]  # as moto calls it
+    secret = store.secrets[place.name]
+    if isinstance(secret, stores.FakeSecret):
+        secret.kms_key_id = item.key
+        secret.policy = "{}" if item.shared else None
+        secret.deleted_date = None
+
+
+def _remove(place: Place) -> None:
+    match place.kind.value:
+        case "keys":
+            store = stores.kms_store(place.account, place.region)
+            kms.set_state(store.keys[store.any_id_to_key_id(place.name)], "PendingDeletion")
+        case "parameters":
+            stores.parameter_store(place.account, place.region).delete_parameter(place.name)
+        case _:
+            _remove_secret(place)
+
+
+def _remove_secret(place: Place) -> None:
+    store = stores.secret_store(place.account, place.region)
+    secret = store.secrets.get(place.name)
+    if isinstance(secret, stores.FakeSecret):
+        store.remove_regions_from_replication(place.name, [replica.region for replica in secret.replicas])
+        store.delete_secret(place.name, None, force_delete_without_recovery=True)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+async def tend(path: Path, garden: Garden, tell: Callable[[Iterable[str]], None]) -> None:
+    """Plant each edit of the file, for ever; what is wrong with it is told, and changes nothing."""
+    known = _stamp(path)
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        now = _stamp(path)
+        if now in {known, (0, 0, 0)}:  # unchanged, or just being replaced by an editor
+            continue
+        known = now
+        try:
+            count = garden.plant(parse_seed(path.read_text("utf-8")))
+            tell([f"{path.name}: {count} changed"])
+        except BadSeed as error:
+            tell(f"{path.name}: {problem}" for problem in error.problems)
+        except (OSError, UnicodeDecodeError):
+            tell([f"{path.name}: cannot be read"])
+
+
+def complain(lines: Iterable[str]) -> None:
+    """Tell the person who edits the file."""
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 -- standard error is where a person looks

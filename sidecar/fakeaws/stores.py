@@ -1,0 +1,192 @@
+"""Open moto: its stores for the operations that are mended here, its own answers for all others.
+
+The only module that knows how moto is put together. Must not know what is mended, or why.
+"""
+
+import json
+import sys
+from types import ModuleType
+from typing import Final
+
+from sidecar.fakeaws.wire import Answer, AwsError, Params, Request
+
+# Parameter Store's module imports EC2 for Run Command: 0.8 s of instance types that nobody asks for here.
+if "moto.ec2" not in sys.modules:
+    _no_ec2 = ModuleType("moto.ec2")
+    vars(_no_ec2)["ec2_backends"] = {}
+    sys.modules["moto.ec2"] = _no_ec2
+
+from moto.core.exceptions import JsonRESTError, ServiceException  # noqa: E402 -- EC2 must be away before
+from moto.core.request import Request as MotoRequest  # noqa: E402
+from moto.core.responses import BaseResponse  # noqa: E402
+from moto.kms import models as kms_models  # noqa: E402
+from moto.kms.models import Key, KmsBackend, kms_backends  # noqa: E402
+from moto.kms.responses import KmsResponse  # noqa: E402
+from moto.kms.utils import AbstractPrivateKey  # noqa: E402
+from moto.secretsmanager.models import (  # noqa: E402
+    FakeSecret,
+    ReplicaSecret,
+    SecretsManagerBackend,
+    SecretsStore,
+    secretsmanager_backends,
+)
+from moto.secretsmanager.responses import SecretsManagerResponse  # noqa: E402
+from moto.ssm.models import Parameter, SimpleSystemManagerBackend, ssm_backends  # noqa: E402
+from moto.ssm.responses import SimpleSystemManagerResponse  # noqa: E402
+from moto.sts.models import AssumedRole, STSBackend, sts_backends  # noqa: E402
+from moto.sts.responses import TokenResponse  # noqa: E402
+
+_RESPONSES: Final[dict[str, type[BaseResponse]]] = {
+    "kms": KmsResponse,
+    "secretsmanager": SecretsManagerResponse,
+    "ssm": SimpleSystemManagerResponse,
+    "sts": TokenResponse,
+}
+SERVICES: Final = frozenset(_RESPONSES)
+
+
+class IndexedSecrets(SecretsStore):
+    """moto's store of secrets, found by name at once: moto walks through all of them."""
+
+    def __getitem__(self, key: str) -> FakeSecret | ReplicaSecret:
+        """Return the secret of this name, ARN or partial ARN."""
+        found = self.get(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether there is a secret of this name, ARN or partial ARN."""
+        return isinstance(key, str) and self.get(key) is not None
+
+    def get(self, key: str) -> FakeSecret | ReplicaSecret | None:  # type: ignore[override]  # as moto's own does
+        """Return the secret of this name, ARN or partial ARN."""
+        name = key.partition(":secret:")[2] if key.startswith("arn:") else key
+        for candidate in (name, name[:-7]):  # an ARN ends in "-" and six characters
+            found = self._of_name(candidate)
+            if found is not None and (key in {found.name, found.arn} or key == found.arn[:-7]):
+                return found
+        return None
+
+    def _of_name(self, name: str) -> FakeSecret | ReplicaSecret | None:
+        if dict.__contains__(self, name):
+            return dict.__getitem__(self, name)
+        # Replicas are kept under their ARN.
+        return next((secret for key, secret in self.items() if key.startswith("arn:") and secret.name == name), None)
+
+
+class _IndexedSecretsManager(SecretsManagerBackend):
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.secrets = IndexedSecrets()
+
+
+secretsmanager_backends.backend = _IndexedSecretsManager
+
+_make_private_key = kms_models.generate_private_key
+
+
+def _private_key_where_needed(key_spec: str) -> AbstractPrivateKey | None:
+    """Spare symmetric keys the RSA key that moto makes for each: 0.1 s of every new account."""
+    return None if key_spec.startswith(("SYMMETRIC", "HMAC")) else _make_private_key(key_spec)
+
+
+vars(kms_models)["generate_private_key"] = _private_key_where_needed
+
+
+def kms_store(account: str, region: str) -> KmsBackend:
+    """Return the keys of one account and region."""
+    return kms_backends[account][region]
+
+
+def secret_store(account: str, region: str) -> SecretsManagerBackend:
+    """Return the secrets of one account and region."""
+    return secretsmanager_backends[account][region]
+
+
+def parameter_store(account: str, region: str) -> SimpleSystemManagerBackend:
+    """Return the parameters of one account and region."""
+    return ssm_backends[account][region]
+
+
+def sts_store(account: str) -> STSBackend:
+    """Return the token service of one account."""
+    return sts_backends[account]["aws"]
+
+
+def accounts_with_keys() -> list[str]:
+    """Return the accounts that own a KMS key."""
+    return list(kms_backends)
+
+
+def forget_account(account: str) -> None:
+    """Drop all that one account holds."""
+    for backends in (kms_backends, secretsmanager_backends, ssm_backends, sts_backends):
+        backends.pop(account, None)
+
+
+def check_region(region: str) -> None:
+    """Raise what a host that does not exist comes closest to."""
+    if region not in kms_backends["000000000000"]:
+        raise AwsError("UnrecognizedClientException", f"There is no region {region}", 400)
+
+
+def ask_moto(request: Request, account: str, params: Params) -> Answer:
+    """Let moto answer; raises AwsError for what it does not know."""
+    response_class = _RESPONSES[request.service]
+    body = json.dumps(params.raw).encode() if params is not request.params else request.body
+    try:
+        status, headers, content = response_class.dispatch(_as_moto_reads(request, account, body))
+    except NotImplementedError as error:
+        raise AwsError("UnknownOperationException", f"The fake does not know {request.operation}", 404) from error
+    raw = content if isinstance(content, bytes) else str(content).encode()
+    content_type = str(headers.get("Content-Type", "application/x-amz-json-1.1"))
+    return Answer(int(status), raw, content_type, _error_code(int(status), raw))
+
+
+def _as_moto_reads(request: Request, account: str, body: bytes) -> MotoRequest:
+    kept = ("Authorization", "Content-Type", "X-Amz-Target")
+    headers = {name: request.headers[name] for name in kept if name in request.headers}
+    url = f"https://{request.service}.{request.region}.amazonaws.com/"
+    return MotoRequest.from_primitives("POST", url, {**headers, "x-moto-account-id": account}, body)
+
+
+def _error_code(status: int, body: bytes) -> str:
+    if status < 400:  # noqa: PLR2004 -- HTTP's own border
+        return ""
+    try:
+        return str(json.loads(body).get("__type", "Error")).rpartition("#")[2]
+    except ValueError:
+        return body.decode(errors="replace").partition("<Code>")[2].partition("</Code>")[0] or "Error"
+
+
+def as_aws_error(error: ServiceException | JsonRESTError) -> AwsError:
+    """Translate what moto's stores raise."""
+    if isinstance(error, ServiceException):
+        return AwsError(error.code, error.message)
+    # moto answers 404 where these JSON services answer 400.
+    return AwsError(error.error_type.rpartition("#")[2], error.message or error.error_type)
+
+
+__all__ = [
+    "SERVICES",
+    "AssumedRole",
+    "FakeSecret",
+    "JsonRESTError",
+    "Key",
+    "KmsBackend",
+    "Parameter",
+    "ReplicaSecret",
+    "SecretsManagerBackend",
+    "ServiceException",
+    "SimpleSystemManagerBackend",
+    "accounts_with_keys",
+    "as_aws_error",
+    "ask_moto",
+    "check_region",
+    "forget_account",
+    "kms_store",
+    "parameter_store",
+    "secret_store",
+    "sts_store",
+]
