@@ -99,6 +99,22 @@ class Resolver:
         entry = self.store.get(entry.ref) or entry
         return Found(entry, entry.look(self.clock.trust()), waited=True, collapsed=collapsed)
 
+    async def get_all(self, entries: Sequence[Entry], deadline: float) -> list[Found]:
+        """Give several values as they stand at one moment; those that are not held are asked for in batches first."""
+        now = self.clock.trust()
+        looks = [(entry, self.look(entry)) for entry in entries]
+        cold = [entry for entry, lookup in looks if worth_asking(lookup, entry.trouble, entry.policy, now)]
+        asked = {id(entry) for entry in cold}
+        for entry, lookup in looks:
+            self.metrics.cache_answered(CacheResult.MISS if id(entry) in asked else _RESULTS[state_of(lookup)])
+        await self._checked(cold, deadline)
+        now = self.clock.trust()
+        present = [self.store.get(entry.ref) or entry for entry in entries]
+        return [
+            Found(entry, entry.look(now), waited=id(before) in asked)
+            for before, entry in zip(entries, present, strict=True)
+        ]
+
     async def refresh(self, entries: Sequence[Entry], deadline: float) -> list[Entry]:
         """Check these values now, each at most once in its `min_refresh`; give those that changed."""
         now = self.clock.trust()
