@@ -1,0 +1,191 @@
+"""Find what a caller asks for, wait for it as long as the caller does, and say how it was found.
+
+Failures travel as values here: the engine holds on to them, and raising one would tie it to our frames.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import floor
+
+from sidecar.api.answers import UNCACHED
+from sidecar.api.asks import Ask
+from sidecar.api.bodies import Body, make_body
+from sidecar.api.conditions import names_tag
+from sidecar.api.problems import NoSuchName, NotKept, WaitEnded
+from sidecar.api.services import Services
+from sidecar.core.errors import BadField, SidecarError
+from sidecar.core.freshness import Fresh, Stale
+from sidecar.core.names import Name
+from sidecar.core.refs import Ref
+from sidecar.core.spellings import parse_any
+from sidecar.engine.catalogue import Declared
+from sidecar.engine.resolver import Found
+from sidecar.engine.store import Entry
+
+
+@dataclass(slots=True)
+class Target:
+    """One value, or one field of it, as somebody asks for it; `declared` is None on demand."""
+
+    entry: Entry
+    field: str | None
+    declared: Declared | None
+
+    @property
+    def ref(self) -> Ref:
+        """The canonical reference, as far as AWS has told it."""
+        return self.entry.ref if self.field is None else replace(self.entry.ref, field=self.field)
+
+    @property
+    def label(self) -> str:
+        """What people know it by."""
+        return self.declared.name if self.declared else str(self.ref)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A value that can be shown, and how it was found."""
+
+    body: Body
+    age: float
+    cache_status: str
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What every answer with a value says of it."""
+        return {**UNCACHED, "ETag": self.body.etag, "Age": str(floor(self.age)), "Cache-Status": self.cache_status}
+
+
+async def find_name(services: Services, ask: Ask, name: Name) -> Target:
+    """Find what a name stands for; raises CallerDenied, NoSuchName."""
+    ask.accesses[name] = None
+    services.permits.check_name(ask.caller, name)
+    resolver = services.engine.resolver
+    declared = services.engine.catalogue.get(name)
+    if declared is None:
+        declared = await resolver.find(name, ask.deadline)
+    if declared is None:
+        raise NoSuchName("no secret of this name is declared")
+    return Target(resolver.open(declared.ref.whole), declared.ref.field, declared)
+
+
+def find_ref(services: Services, ask: Ask, text: str) -> Target:
+    """Find a reference in any spelling, to be held from now on; raises BadRef, CallerDenied."""
+    asked = parse_any(text)
+    ref = replace(services.engine.store.canonical(asked.whole), field=asked.field)
+    ask.accesses[str(ref)] = None
+    services.permits.check_ref(ask.caller, ref)
+    return Target(services.engine.resolver.open(ref.whole), ref.field, None)
+
+
+async def show(services: Services, ask: Ask, target: Target) -> Shown | SidecarError:
+    """Give what a target shows: at once when it is held, else after waiting for AWS as long as the caller does."""
+    lookup = target.entry.look(services.engine.resolver.clock.trust())
+    if isinstance(lookup, Fresh | Stale):
+        found = await services.engine.resolver.get(target.entry, 0.0)  # held: does not wait
+    else:
+        found = await _wait_for(services, target.entry, ask.deadline)
+    return _shown(services, ask, target, found)
+
+
+async def show_all(services: Services, ask: Ask, targets: Mapping[str, Target]) -> Mapping[str, Shown | SidecarError]:
+    """Give what all of these show at one moment, after waiting for those that are not held."""
+    resolver = services.engine.resolver
+    entries = [target.entry for target in targets.values()]
+    deadline = ask.deadline
+    try:
+        async with services.patience.busy(deadline):
+            found = await resolver.get_all(entries, deadline)
+    except TimeoutError:  # the daemon stops
+        now = resolver.clock.trust()
+        found = [Found(entry, entry.look(now), waited=True) for entry in entries]
+    return {
+        name: _shown(services, ask, target, each) for (name, target), each in zip(targets.items(), found, strict=True)
+    }
+
+
+async def show_changed(services: Services, ask: Ask, target: Target, shown: Shown, wait: float) -> Shown | SidecarError:
+    """Wait until something else than `shown` is there, at most `wait` seconds; give what is there then."""
+    store = services.engine.store
+    now: Shown | SidecarError = shown
+    try:
+        async with services.patience.idle(asyncio.get_running_loop().time() + wait):
+            while isinstance(now, Shown) and now.body.etag == shown.body.etag:
+                await store.changed_since(store.generation)
+                now = show_now(services, ask, target)
+    except TimeoutError:
+        return show_now(services, ask, target)
+    return now
+
+
+def show_now(services: Services, ask: Ask, target: Target) -> Shown | SidecarError:
+    """Give what a target shows without waiting, if the caller may still see it; raises CallerDenied."""
+    if target.declared:
+        services.permits.check_name(ask.caller, target.declared.name)
+    entry = services.engine.store.get(target.entry.ref) or target.entry
+    return _shown(services, ask, target, Found(entry, services.engine.resolver.look(entry)))
+
+
+def show_previous(services: Services, target: Target) -> Shown | SidecarError:
+    """Give the version before the current one, while it is kept and the value may be shown at all."""
+    resolver, entry = services.engine.resolver, target.entry
+    now = resolver.clock.trust()
+    lookup = entry.look(now)
+    if not isinstance(lookup, Fresh | Stale):
+        return _why(Found(entry, lookup), target.label)
+    secret = resolver.previous(entry)
+    if secret is None or entry.previous is None:
+        return NotKept(f"{target.label}: no version before the current one is kept")
+    try:
+        body = make_body(target.ref, secret)
+    except BadField as error:
+        return error
+    remaining = entry.previous.until - now
+    age = entry.policy.keep_previous - remaining
+    return Shown(body, max(0.0, age), f"sidecar; hit; ttl={floor(remaining)}; detail=previous")
+
+
+def is_current(ask: Ask, shown: Shown) -> bool:
+    """Decide whether the caller says by If-None-Match that it has this version already."""
+    condition = ask.headers.get("If-None-Match")
+    return condition is not None and names_tag(condition, shown.body.etag)
+
+
+async def _wait_for(services: Services, entry: Entry, deadline: float) -> Found:
+    resolver = services.engine.resolver
+    try:
+        async with services.patience.busy(deadline):
+            return await resolver.get(entry, deadline)
+    except TimeoutError:  # the daemon stops
+        return Found(entry, entry.look(resolver.clock.trust()), waited=True)
+
+
+def _shown(services: Services, ask: Ask, target: Target, found: Found) -> Shown | SidecarError:
+    """Make the body of what was found; raises CallerDenied when AWS's name of it is not the caller's to read."""
+    if found.entry.ref != target.entry.ref or found.waited:
+        target.entry = found.entry
+        if target.declared is None:
+            services.permits.check_ref(ask.caller, target.ref)
+    lookup = found.lookup
+    if not isinstance(lookup, Fresh | Stale):
+        return _why(found, target.label)
+    try:
+        body = services.bodies.of(target.ref, lookup.secret)
+    except BadField as error:
+        return error
+    return Shown(body, lookup.age, cache_status(found, lookup))
+
+
+def _why(found: Found, label: str) -> SidecarError:
+    lookup = found.lookup
+    assert not isinstance(lookup, Fresh | Stale), "what is held is shown"
+    return lookup.failure or WaitEnded(f"{label}: nothing is held yet, and AWS has not answered in time")
+
+
+def cache_status(found: Found, lookup: Fresh | Stale) -> str:
+    """Say how a value was found, in RFC 9211's words."""
+    if found.waited:
+        return "sidecar; fwd=miss; collapsed" if found.collapsed else "sidecar; fwd=miss"
+    status = f"sidecar; hit; ttl={floor(lookup.remaining)}"
+    return f"{status}; detail=stale" if isinstance(lookup, Stale) else status
