@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.core.pacing import Bucket, Budget, Claim, Steering, Tally, burst_of, next_turn, ready_at
+from sidecar.core.pacing import Bucket, Budget, Claim, Steering, Tally, burst_of, next_turn
 from sidecar.core.ports import Priority
 from sidecar.core.quotas import Charge, Limits, QuotaReading, Scope
 
@@ -36,9 +36,8 @@ class Quota:
 
     def succeeded(self, now: float, sent_at: float, amount: int) -> None:
         """Take note that AWS answered; the rate may rise."""
-        if self.steering.rate < self.steering.ceiling:
-            self.steering.succeeded(sent_at, amount)
-            self.bucket.retune(now, self.steering.rate)
+        self.steering.succeeded(sent_at, amount)
+        self.bucket.retune(now, self.steering.rate)
 
     def slow_down(self, now: float, sent_at: float) -> None:
         """Take note that AWS throttled and that it was because of this quota."""
@@ -79,6 +78,19 @@ class Queue:
     def first(self) -> "Ticket | None":
         """Give whoever of this queue goes next."""
         return self.head(Priority.CALLER) or self.head(Priority.BACKGROUND)
+
+    def answered(self, now: float, sent_at: float) -> None:
+        """Take note that AWS gave what was asked for: the rates may rise, so somebody may go sooner."""
+        for quota, amount in self.tolls:
+            if quota.steering.rate < quota.steering.ceiling:
+                quota.succeeded(now, sent_at, amount)
+        if self.turnstile.waiting:
+            self.turnstile.turn()
+
+    def refund(self) -> None:
+        """Give back what was charged for plaintexts: AWS refused before it decrypted any."""
+        for bucket, amount in self.claim[1:]:
+            bucket.give_back(amount)
 
     def tightest(self, now: float) -> Quota:
         """Give the quota that is nearest its limit: the likeliest cause of a throttling that names none."""
@@ -132,12 +144,18 @@ class Turnstile:
 
     def budget(self, service: str) -> Budget:
         """Give the retry budget of this service's endpoint."""
-        return self._budgets.setdefault(service, Budget())
+        budget = self._budgets.get(service)
+        if budget is None:
+            budget = self._budgets[service] = Budget()
+        return budget
 
     def pass_at_once(self, queue: Queue, now: float) -> bool:
         """Take the request's charges if nobody waits and all of them are free."""
-        if self.waiting or ready_at(queue.claim, now) > now:
+        if self.waiting:
             return False
+        for bucket, amount in queue.claim:
+            if not bucket.has(now, amount):
+                return False
         _take(queue, now)
         return True
 

@@ -160,7 +160,8 @@ class Guard:
         queue.turnstile.budget(call.service).earn()
         failed = 0
         while True:
-            await self._enter(queue, gate)
+            if not self._pass_at_once(queue, gate):
+                await self._stand_in_line(queue, gate)
             try:
                 return await self._attempt(call, queue, attempt, gate.deadline)
             except Transient as error:
@@ -176,21 +177,23 @@ class Guard:
             turnstile = self._turnstiles[scope] = Turnstile(scope, self._limits)
         return turnstile
 
-    async def _enter(self, queue: Queue, gate: GuardGate) -> None:
+    def _pass_at_once(self, queue: Queue, gate: GuardGate) -> bool:
+        """Take the usual way: nothing to wait for, so no future and no timer."""
         now = asyncio.get_running_loop().time()
         in_time = gate.deadline is None or now < gate.deadline
-        if in_time and queue.turnstile.pass_at_once(queue, now):
-            self._admitted(queue.tolls[0][0].name, gate, now, now)
-        else:
-            await self._stand_in_line(queue, gate, now)
+        if not in_time or not queue.turnstile.pass_at_once(queue, now):
+            return False
+        self._metrics.quota_waited(queue.tolls[0][0].name, gate.priority, 0.0)
+        return True
 
-    async def _stand_in_line(self, queue: Queue, gate: GuardGate, now: float) -> None:
+    async def _stand_in_line(self, queue: Queue, gate: GuardGate) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         turnstile = queue.turnstile
         opens_at, bottleneck = turnstile.opens(queue, gate.priority, now)
         if gate.deadline is not None and opens_at >= gate.deadline:
             raise self._refusal(queue, gate, now)
         ticket = turnstile.join(queue, gate.priority)
-        loop = asyncio.get_running_loop()
         try:
             await gate.wait(ticket)
         except TimeoutError:  # the rate fell while it waited
@@ -199,11 +202,7 @@ class Guard:
         except asyncio.CancelledError:
             turnstile.withdraw(ticket)
             raise
-        self._admitted(bottleneck.name, gate, now, loop.time())
-
-    def _admitted(self, quota: str, gate: GuardGate, since: float, now: float) -> None:
-        self.progressed_at = now
-        self._metrics.quota_waited(quota, gate.priority, now - since)
+        self._metrics.quota_waited(bottleneck.name, gate.priority, loop.time() - now)
 
     def _refusal(self, queue: Queue, gate: GuardGate, now: float) -> Overloaded:
         opens_at, quota = queue.turnstile.opens(queue, gate.priority, now)
@@ -216,7 +215,7 @@ class Guard:
         self, call: Call, queue: Queue, attempt: Callable[[], Awaitable[T]], deadline: float | None
     ) -> T:
         loop = asyncio.get_running_loop()
-        sent_at = loop.time()
+        self.progressed_at = sent_at = loop.time()
         until = sent_at + self._call_timeout
         outcome = Outcome.ERROR  # of what is cancelled under way, and of what raises anything else
         try:
@@ -227,26 +226,22 @@ class Guard:
             raise TimedOut(f"{call.operation}: no answer within {loop.time() - sent_at:.1f} s") from None
         except SidecarError as error:
             outcome = _outcome(error)
-            if isinstance(error, Throttled):
-                self._slow_down(queue, error, sent_at)
+            self._take_note(queue, error, sent_at)
             raise
         else:
             outcome = Outcome.OK
-            self._speed_up(queue, sent_at)
+            queue.answered(loop.time(), sent_at)
             return answer
         finally:
             self.progressed_at = loop.time()
             self._metrics.request_finished(call.service, call.operation, outcome, self.progressed_at - sent_at)
 
-    def _speed_up(self, queue: Queue, sent_at: float) -> None:
-        now = asyncio.get_running_loop().time()
-        for quota, amount in queue.tolls:
-            quota.succeeded(now, sent_at, amount)
-        queue.turnstile.turn()
-
-    def _slow_down(self, queue: Queue, error: Throttled, sent_at: float) -> None:
-        now = asyncio.get_running_loop().time()
-        _blamed(queue, error, now).slow_down(now, sent_at)
+    def _take_note(self, queue: Queue, error: SidecarError, sent_at: float) -> None:
+        if isinstance(error, Throttled):
+            now = asyncio.get_running_loop().time()
+            _blamed(queue, error, now).slow_down(now, sent_at)
+        elif isinstance(error, AccessDenied | NotFound):
+            queue.refund()  # a batch that is not permitted must not hold up the single calls that replace it
         queue.turnstile.turn()
 
     def _pause(self, call: Call, queue: Queue, error: Transient, failed: int, may_retry: RetryRule) -> float | None:
