@@ -301,12 +301,15 @@ class TestQuota:
         assert world.log == []
 
     async def test_refusal_is_not_retried(self, world: World) -> None:
-        """Our own refusal ends a retry at once."""
+        """A retry stands at the end of the line, and is refused where that is too long for its deadline."""
         await fill(world)
-        caller = world.caller(within=10).send(PROBE, world.answer("", Throttled("x", retry_after=9.8)))
-        with pytest.raises(Throttled):
-            await caller
-        assert len(world.log) == 1
+        unlucky = asyncio.Task(world.caller(within=10).send(PROBE, world.answer("x", Unreachable("x"))))
+        await asyncio.sleep(0)
+        others = [asyncio.Task(world.caller().send(PROBE, world.answer())) for _ in range(60)]
+        with pytest.raises(Overloaded):
+            await unlucky
+        assert [at for name, at in world.log if name == "x"] == [0.25]
+        await asyncio.gather(*others)
 
     async def test_waits_for_all_its_quotas_holding_none(self, world: World) -> None:
         """A fetch that waits for KMS lets probes pass and takes its SSM token only when it goes."""
