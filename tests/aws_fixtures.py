@@ -10,6 +10,7 @@ from sidecar.fakeaws.control import FakeAws
 
 REGION = "eu-west-1"
 _ONE_TRY = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=5, read_timeout=30)
+SdkClient = Any  # botocore makes its classes as it reads its models
 _SESSION = botocore.session.Session()
 
 
@@ -17,12 +18,13 @@ _SESSION = botocore.session.Session()
 class AwsAccount:
     """A fresh account of the fake AWS: nothing in it, no limits, no faults.
 
-    `client` gives unmodified SDK clients that try once; `fake` steers this account alone; `env` is what a process needs.
+    `client` gives unmodified SDK clients that try once, `fake` steers this account alone,
+    `env` is what a process needs to find it.
     """
 
     fake: FakeAws
     region: str = REGION
-    _clients: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
+    _clients: dict[tuple[str, str], SdkClient] = field(default_factory=dict, repr=False)
 
     @property
     def id(self) -> str:
@@ -45,7 +47,7 @@ class AwsAccount:
             "AWS_DEFAULT_REGION": self.region,
         }
 
-    def client(self, service: str, region: str | None = None) -> Any:
+    def client(self, service: str, region: str | None = None) -> SdkClient:
         """Return the SDK's client of a service."""
         key = (service, region or self.region)
         if key not in self._clients:
@@ -54,7 +56,7 @@ class AwsAccount:
 
     def client_as(
         self, access_key: str, secret_key: str, token: str | None, service: str, region: str | None = None
-    ) -> Any:
+    ) -> SdkClient:
         """Return a client with other credentials, as AssumeRole gives them."""
         return _SESSION.create_client(
             service,
@@ -66,12 +68,12 @@ class AwsAccount:
             config=_ONE_TRY,
         )
 
-    def put_parameter(self, name: str, value: str, kind: str = "SecureString", **more: Any) -> int:
+    def put_parameter(self, name: str, value: str, kind: str = "SecureString", **more: object) -> int:
         """Store a new version of a parameter; returns its number."""
         put = self.client("ssm").put_parameter
         return int(put(Name=name, Value=value, Type=kind, Overwrite=True, **more)["Version"])
 
-    def put_secret(self, name: str, value: str | bytes, **more: Any) -> str:
+    def put_secret(self, name: str, value: str | bytes, **more: object) -> str:
         """Store a new current version of a secret, made where there is none; returns the version's id."""
         secrets = self.client("secretsmanager")
         given = {"SecretBinary" if isinstance(value, bytes) else "SecretString": value}

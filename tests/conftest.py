@@ -17,14 +17,14 @@ _accounts = itertools.count(100_000_000_001)
 
 @pytest.fixture(scope="session")
 def fake_aws() -> Iterator[FakeAws]:
-    """One fake AWS for all tests of this worker; steer it through `aws.fake`, which is one test's account."""
+    """Run one fake AWS for all tests of this worker; `aws.fake` steers it for one test's account."""
     with running_fake() as fake:
         yield fake
 
 
 @pytest.fixture
 def aws(fake_aws: FakeAws) -> Iterator[AwsAccount]:
-    """An AWS account that no other test uses."""
+    """Give each test an AWS account that no other test uses."""
     account = AwsAccount(fake_aws.of(str(next(_accounts))))
     yield account
     account.fake.reset()

@@ -8,6 +8,8 @@ import signal
 import ssl
 import stat
 import sys
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,24 @@ from sidecar.fakeaws.weather import Weather
 _LOOK_FOR_PARENT: Final = 1.0  # seconds, where standard input is no pipe that tells at once
 
 
+@dataclass(frozen=True, slots=True)
+class _Listen:
+    """Where to listen, and the certificate to show there."""
+
+    host: str
+    port: int
+    cert: Path | None = None
+    key: Path | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """Return what TLS needs, None for plain HTTP."""
+        if self.cert is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.cert, self.key)
+        return context
+
+
 def _is_pipe(descriptor: int) -> bool:
     mode = os.fstat(descriptor).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
@@ -30,14 +50,15 @@ def _is_pipe(descriptor: int) -> bool:
 
 def _watch_input(ended: asyncio.Event) -> None:
     """End when the parent closes our standard input, be it only by dying."""
+    descriptor = sys.stdin.fileno()
 
     def read() -> None:
-        if not os.read(sys.stdin.fileno(), 4096):
-            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        if not os.read(descriptor, 4096):
+            asyncio.get_running_loop().remove_reader(descriptor)
             ended.set()
 
-    if _is_pipe(sys.stdin.fileno()):
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), read)
+    if _is_pipe(descriptor):
+        asyncio.get_running_loop().add_reader(descriptor, read)
 
 
 async def _until_ended(ended: asyncio.Event) -> None:
@@ -51,13 +72,14 @@ async def _until_ended(ended: asyncio.Event) -> None:
             continue
 
 
-async def _serve(aws: Aws, garden: Garden, host: str, port: int, seed: Path | None, tls: ssl.SSLContext | None) -> None:
+async def _serve(aws: Aws, garden: Garden, seed: Path | None, listen: _Listen) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     _watch_input(ended)
-    listening, url = await bind(aws, host, port, tls)
-    print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)  # noqa: T201 -- the parent waits for this line
+    listening, url = await bind(aws, listen.host, listen.port, listen.context())
+    told = {"url": url, "pid": os.getpid(), "ca": str(listen.cert) if listen.cert else None}
+    print(json.dumps(told), flush=True)  # noqa: T201 -- the parent waits for this line
     async with asyncio.TaskGroup() as tasks:
         tending = tasks.create_task(tend(seed, garden, complain), name="seed") if seed else None
         await _until_ended(ended)
@@ -66,39 +88,34 @@ async def _serve(aws: Aws, garden: Garden, host: str, port: int, seed: Path | No
             tending.cancel()
 
 
-def _context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    if cert is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
-    return context
+def _plant(garden: Garden, seed: Path) -> None:
+    try:
+        garden.plant(parse_seed(seed.read_text("utf-8")))
+    except BadSeed as error:
+        complain(f"{seed}: {problem}" for problem in error.problems)
+        sys.exit(2)
 
 
-class Seconds(click.ParamType[float]):
-    """A duration: 100ms, 2s or plain seconds."""
-
-    name = "duration"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return seconds."""
-        text = str(value)
-        unit = 0.001 if text.endswith("ms") else 1.0
-        try:
-            return float(text.removesuffix("s").removesuffix("m")) * unit
-        except ValueError:
-            self.fail(f"want a duration like 100ms or 2s, got {text}", param, ctx)
+def _seconds(_context: click.Context, _option: click.Parameter, text: str) -> float:
+    """Read a duration: 100ms, 2s or plain seconds."""
+    unit = 0.001 if text.endswith("ms") else 1.0
+    try:
+        return float(text.removesuffix("s").removesuffix("m")) * unit
+    except ValueError:
+        raise click.BadParameter(f"want a duration like 100ms or 2s, got {text}") from None
 
 
 @click.command(context_settings={"max_content_width": 100})
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", default=0, show_default="a free one", help="Where to listen.")
+@click.option("--port", default=0, help="Where to listen; 0 is a free one.")
 @click.option("--seed", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="What AWS holds; YAML.")
 @click.option("--throttle", type=float, help="Let each quota be so many requests per second.")
 @click.option("--fail", "failing", type=click.FloatRange(0, 1), default=0.0, help="Probability of a 500 or 503.")
-@click.option("--latency", type=Seconds(), default=0.0, help="Added to each request, as 100ms.")
-@click.option("--dice", type=int, default=0, show_default=True, help="Where chance begins: the same runs fail alike.")
+@click.option("--latency", default="0s", callback=_seconds, help="Added to each request, as 100ms.")
+@click.option("--dice", type=int, default=0, show_default=True, help="Where chance begins: equal runs fail alike.")
+@click.option("--tls", type=click.Choice(["self-signed"]), help="Serve TLS; the line printed names the certificate.")
 @click.option("--tls-cert", type=click.Path(path_type=Path, exists=True), help="Serve TLS with this certificate.")
-@click.option("--tls-key", type=click.Path(path_type=Path, exists=True), help="Its key, if it is in a file of its own.")
+@click.option("--tls-key", type=click.Path(path_type=Path, exists=True), help="Its key, if that is another file.")
 def main(  # noqa: PLR0913 -- one for each option
     *,
     host: str,
@@ -108,6 +125,7 @@ def main(  # noqa: PLR0913 -- one for each option
     failing: float,
     latency: float,
     dice: int,
+    tls: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
 ) -> None:
@@ -115,12 +133,13 @@ def main(  # noqa: PLR0913 -- one for each option
     aws = Aws(random.Random(dice), Weather(throttle, failing, latency))  # noqa: S311 -- chance, not secrecy
     garden = Garden(aws.tokens)
     if seed is not None:
-        try:
-            garden.plant(parse_seed(seed.read_text("utf-8")))
-        except BadSeed as error:
-            complain(f"{seed}: {problem}" for problem in error.problems)
-            sys.exit(2)
-    uvloop.run(_serve(aws, garden, host, port, seed, _context(tls_cert, tls_key)))
+        _plant(garden, seed)
+    with tempfile.TemporaryDirectory(prefix="sidecar-fake-") as folder:
+        if tls is not None:
+            from sidecar.fakeaws.certs import write_self_signed  # noqa: PLC0415 -- 50 ms, for those who want TLS
+
+            tls_cert, tls_key = write_self_signed(Path(folder))
+        uvloop.run(_serve(aws, garden, seed, _Listen(host, port, tls_cert, tls_key)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -35,7 +35,7 @@ _OPERATIONS: Final[dict[str, dict[str, Operation]]] = {
     "ssm": ssm.OPERATIONS,
 }
 _Guard = Callable[[Visit, Params], Params]
-_GUARDS: Final[dict[str, dict[str, _Guard]]] = {"kms": kms.GUARDS, "secretsmanager": secretsmanager.GUARDS}
+_GUARDS: Final[dict[str, Mapping[str, _Guard]]] = {"kms": kms.GUARDS, "secretsmanager": secretsmanager.GUARDS}
 
 _QUOTAS: Final[dict[str, tuple[str, ...]]] = {
     "ssm.GetParameter": ("ssm.get",),
@@ -94,9 +94,7 @@ class Aws:
     def visit(self, request: Request, subject: Subject) -> Visit:
         """Begin to carry a request through the fake."""
         clock = asyncio.get_running_loop().time
-        # random.Random shuffles any list; its type says so less exactly than Dice does.
-        dice = self.dice
-        return Visit(subject.caller, request.service, request.operation, request.region, self.weather, clock, dice)
+        return Visit(subject.caller, request.service, request.operation, request.region, self.weather, clock, self.dice)
 
     def _answer(self, request: Request, visit: Visit, subject: Subject, fault: Fault | None) -> Answer | None:
         if fault is not None and fault.kind is FaultKind.OUTAGE:
@@ -111,7 +109,8 @@ class Aws:
         except (stores.ServiceException, stores.JsonRESTError) as error:
             return error_answer(request.service, stores.as_aws_error(error), self.request_id())
         except Exception as error:  # noqa: BLE001 -- a slip in the fake or in moto is a 500, as it would be at AWS
-            _log.error("%s.%s failed: %s", request.service, request.operation, type(error).__name__)  # noqa: TRY400 -- a traceback may quote values
+            # No traceback: it may quote values.
+            _log.error("%s.%s failed: %s", request.service, request.operation, type(error).__name__)
             return error_answer(request.service, server_error(request.service), self.request_id())
 
     def _admit(self, request: Request, visit: Visit, subject: Subject, fault: Fault | None) -> None:

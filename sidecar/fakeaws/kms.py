@@ -5,6 +5,7 @@
 
 import base64
 import secrets
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
@@ -247,7 +248,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "GenerateRandom": generate_random,
     "ReEncrypt": re_encrypt,
 }
-GUARDS: Final = {
+GUARDS: Final[dict[str, Callable[[Visit, Params], Params]]] = {
     **dict.fromkeys(("Sign", "Verify", "GenerateMac", "VerifyMac"), guard),
     **dict.fromkeys(("DisableKey", "EnableKey", "ScheduleKeyDeletion", "CancelKeyDeletion"), plain_id),
 }

@@ -39,7 +39,10 @@ class Garden:
     planted: Seed = field(default_factory=Seed)
 
     def plant(self, seed: Seed) -> int:
-        """Make the stores say what the seed says; returns how many items changed, raises BadSeed for those that cannot."""
+        """Make the stores say what the seed says; returns how many items changed.
+
+        Raises BadSeed, after all others were planted, for the items that AWS would not take.
+        """
         problems: list[str] = []
         self.tokens.default_account = seed.account
         self.tokens.roles |= {arn: Role(arn, external_id) for arn, external_id in seed.roles.items()}
@@ -149,16 +152,19 @@ async def tend(path: Path, garden: Garden, tell: Callable[[Iterable[str]], None]
     while True:
         await asyncio.sleep(LOOK_EVERY)
         now = _stamp(path)
-        if now in {known, (0, 0, 0)}:  # unchanged, or just being replaced by an editor
-            continue
-        known = now
-        try:
-            count = garden.plant(parse_seed(path.read_text("utf-8")))
-            tell([f"{path.name}: {count} changed"])
-        except BadSeed as error:
-            tell(f"{path.name}: {problem}" for problem in error.problems)
-        except (OSError, UnicodeDecodeError):
-            tell([f"{path.name}: cannot be read"])
+        if now not in {known, (0, 0, 0)}:  # neither unchanged, nor just being replaced by an editor
+            tell(f"{path.name}: {line}" for line in _replant(path, garden))
+            known = now
+
+
+def _replant(path: Path, garden: Garden) -> tuple[str, ...]:
+    """Plant the file as it is now; returns what there is to tell."""
+    try:
+        return (f"{garden.plant(parse_seed(path.read_text('utf-8')))} changed",)
+    except BadSeed as error:
+        return error.problems
+    except (OSError, UnicodeDecodeError):
+        return ("it cannot be read",)
 
 
 def complain(lines: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -290,4 +291,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "RotateSecret": rotate_secret,
     "UpdateSecretVersionStage": update_secret_version_stage,
 }
-GUARDS: Final = {"CreateSecret": _check_new, "PutSecretValue": _check_kept, "UpdateSecret": _check_kept}
+GUARDS: Final[dict[str, Callable[[Visit, Params], Params]]] = {
+    "CreateSecret": _check_new,
+    "PutSecretValue": _check_kept,
+    "UpdateSecret": _check_kept,
+}

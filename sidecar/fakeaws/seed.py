@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
     KEY = "keys"
     PARAMETER = "parameters"
-    SECRET = "secrets"
+    SECRET = "secrets"  # noqa: S105 -- the name of a section
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -16,25 +16,25 @@ if "moto.ec2" not in sys.modules:
     vars(_no_ec2)["ec2_backends"] = {}
     sys.modules["moto.ec2"] = _no_ec2
 
-from moto.core.exceptions import JsonRESTError, ServiceException  # noqa: E402 -- EC2 must be away before
-from moto.core.request import Request as MotoRequest  # noqa: E402
-from moto.core.responses import BaseResponse  # noqa: E402
-from moto.kms import models as kms_models  # noqa: E402
-from moto.kms.models import Key, KmsBackend, kms_backends  # noqa: E402
-from moto.kms.responses import KmsResponse  # noqa: E402
-from moto.kms.utils import AbstractPrivateKey  # noqa: E402
-from moto.secretsmanager.models import (  # noqa: E402
+from moto.core.exceptions import JsonRESTError, ServiceException
+from moto.core.request import Request as MotoRequest
+from moto.core.responses import BaseResponse
+from moto.kms import models as kms_models
+from moto.kms.models import Key, KmsBackend, kms_backends
+from moto.kms.responses import KmsResponse
+from moto.kms.utils import AbstractPrivateKey, generate_private_key
+from moto.secretsmanager.models import (
     FakeSecret,
     ReplicaSecret,
     SecretsManagerBackend,
     SecretsStore,
     secretsmanager_backends,
 )
-from moto.secretsmanager.responses import SecretsManagerResponse  # noqa: E402
-from moto.ssm.models import Parameter, SimpleSystemManagerBackend, ssm_backends  # noqa: E402
-from moto.ssm.responses import SimpleSystemManagerResponse  # noqa: E402
-from moto.sts.models import AssumedRole, STSBackend, sts_backends  # noqa: E402
-from moto.sts.responses import TokenResponse  # noqa: E402
+from moto.secretsmanager.responses import SecretsManagerResponse
+from moto.ssm.models import Parameter, SimpleSystemManagerBackend, ssm_backends
+from moto.ssm.responses import SimpleSystemManagerResponse
+from moto.sts.models import AssumedRole, STSBackend, sts_backends
+from moto.sts.responses import TokenResponse
 
 _RESPONSES: Final[dict[str, type[BaseResponse]]] = {
     "kms": KmsResponse,
@@ -83,12 +83,10 @@ class _IndexedSecretsManager(SecretsManagerBackend):
 
 secretsmanager_backends.backend = _IndexedSecretsManager
 
-_make_private_key = kms_models.generate_private_key
-
 
 def _private_key_where_needed(key_spec: str) -> AbstractPrivateKey | None:
     """Spare symmetric keys the RSA key that moto makes for each: 0.1 s of every new account."""
-    return None if key_spec.startswith(("SYMMETRIC", "HMAC")) else _make_private_key(key_spec)
+    return None if key_spec.startswith(("SYMMETRIC", "HMAC")) else generate_private_key(key_spec)
 
 
 vars(kms_models)["generate_private_key"] = _private_key_where_needed
