@@ -4,7 +4,7 @@ Must not know of sockets or of aiohttp.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -25,9 +25,26 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=lambda: UNCACHED)
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that goes on until the client or the daemon ends it; each chunk is made when the last was taken."""
+
+    chunks: AsyncGenerator[bytes, None]
+    content_type: str
+    headers: Mapping[str, str] = field(default_factory=lambda: UNCACHED)
+
+
+Reply = Answer | Stream
+
+
+def to_json(value: object) -> str:
+    """Write JSON without needless escapes."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def json_answer(value: object, *, status: int = int(HTTPStatus.OK), headers: Mapping[str, str] = UNCACHED) -> Answer:
-    """Answer with JSON, as UTF-8 and without needless escapes."""
-    return Answer(status, json.dumps(value, ensure_ascii=False).encode(), JSON, headers)
+    """Answer with JSON."""
+    return Answer(status, to_json(value).encode(), JSON, headers)
 
 
 def timestamp(wall: float | None) -> str | None:

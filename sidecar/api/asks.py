@@ -5,7 +5,7 @@ Must not know of aiohttp or sockets. What is wrong with a request is raised with
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
@@ -16,7 +16,7 @@ from sidecar.core.errors import BadName, SidecarError
 from sidecar.core.names import Name, parse_name
 from sidecar.engine.resolver import WAIT
 
-Query = Mapping[str, Sequence[str]]
+Query = Mapping[str, list[str]]
 
 
 @dataclass(slots=True)
@@ -42,11 +42,8 @@ class Ask:
         return list(dict.fromkeys(parse_name(text) for text in self.query.get("name", ())))
 
     def flag(self, parameter: str) -> bool:
-        """Read a parameter that is 1 or 0; raises BadRequest."""
-        text = self.query.get(parameter, ("0",))[0]
-        if text not in {"0", "1"}:
-            raise BadRequest(f"{parameter} is neither 1 nor 0")
-        return text == "1"
+        """Read a parameter that is 1 or 0."""
+        return self.query.get(parameter) == ["1"]
 
     @property
     def wait(self) -> float | None:

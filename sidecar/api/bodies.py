@@ -3,8 +3,8 @@
 One of the few places that open plaintexts. Must not decide who may have them, nor log or quote any of them.
 """
 
+import base64
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -96,9 +96,7 @@ class Bodies:
         }
 
 
-def json_value(body: Body) -> Mapping[str, str]:
+def json_value(body: Body) -> dict[str, object]:
     """Give the value as a member of a JSON object: as text, or in base64 where it is none."""
-    import base64  # noqa: PLC0415
-
     text = body.text
     return {"value": text} if text is not None else {"value_base64": base64.b64encode(body.content).decode()}

@@ -3,14 +3,13 @@
 An answer names the secret, what happened and what to do. It never holds a value, nor anything of the request.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from sidecar.api.answers import UNCACHED, Answer
+from sidecar.api.answers import UNCACHED, Answer, to_json
 from sidecar.core import errors
 from sidecar.core.errors import SidecarError, Transient
 
@@ -166,7 +165,7 @@ def problem_answer(error: SidecarError, *, name: str | None = None) -> Answer:
         headers["Retry-After"] = str(seconds)
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allowed
-    body = json.dumps(problem(error, name=name), ensure_ascii=False).encode()
+    body = to_json(problem(error, name=name)).encode()
     return Answer(int(row_of(error).status), body, CONTENT_TYPE, headers)
 
 

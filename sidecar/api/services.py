@@ -3,16 +3,14 @@
 Must not do anything by itself.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from prometheus_client import CollectorRegistry
 
 from sidecar.api.bodies import Bodies
 from sidecar.api.patience import Patience
 from sidecar.api.permits import Permits
 from sidecar.engine.engine import Engine
 from sidecar.engine.guard import Guard
+from sidecar.telemetry import Metrics
 
 
 @dataclass(slots=True)
@@ -21,18 +19,13 @@ class Services:
 
     engine: Engine
     guard: Guard
-    registry: CollectorRegistry
+    metrics: Metrics
     permits: Permits
     boot: str  # differs from start to start: positions of one life mean nothing in the next
     started_at: float  # wall seconds
     audit: bool = False
     bodies: Bodies = field(default_factory=Bodies)
     patience: Patience = field(default_factory=Patience)
-
-    @property
-    def wall(self) -> Callable[[], float]:
-        """The clock that times are shown by."""
-        return self.engine.resolver.clock.wall
 
     def prune(self) -> None:
         """Drop prepared bodies of plaintexts that the engine has dropped; to be called when it sweeps."""

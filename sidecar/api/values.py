@@ -3,16 +3,15 @@
 Must not decide who may read nor how long to wait; `permits` and `lookups` do.
 """
 
-import asyncio
 import hashlib
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
-from sidecar.api.answers import JSON, Answer, json_answer, timestamp
+from sidecar.api.answers import JSON, Answer, json_answer, to_json
 from sidecar.api.asks import Ask
 from sidecar.api.bodies import Body, json_value
 from sidecar.api.conditions import names_tag
+from sidecar.api.descriptions import describe, visible
 from sidecar.api.lookups import (
     Shown,
     Target,
@@ -27,12 +26,6 @@ from sidecar.api.lookups import (
 from sidecar.api.problems import Several, problem_answer
 from sidecar.api.services import Services
 from sidecar.core.errors import SidecarError
-from sidecar.engine.catalogue import Declared
-from sidecar.engine.readings import SecretReading
-from sidecar.engine.store import Entry, Kind
-
-_SLICE = 100
-"""Secrets described before others get their turn: 10,000 at once would hold the loop for too long."""
 
 
 async def serve_value(services: Services, ask: Ask) -> Answer:
@@ -75,38 +68,8 @@ async def serve_values(services: Services, ask: Ask) -> Answer:
 
 async def serve_secrets(services: Services, ask: Ask) -> Answer:
     """Answer with what is known of all that the caller may see, without values."""
-    described = [json.dumps(describe(services, reading)) async for reading in readings(services, ask)]
+    described = [to_json(describe(services, target)) async for target in visible(services, ask)]
     return Answer(body=f'{{"secrets": [{", ".join(described)}]}}'.encode(), content_type=JSON)
-
-
-async def readings(services: Services, ask: Ask) -> AsyncIterator[SecretReading]:
-    """Read all that the caller may see, and let others have their turn meanwhile."""
-    for index, (entry, declared) in enumerate(_visible(services, ask)):
-        if index % _SLICE == _SLICE - 1:
-            await asyncio.sleep(0)
-        yield services.engine.readings.secret(entry, declared)
-
-
-def describe(services: Services, reading: SecretReading) -> dict[str, object]:
-    """Describe a value without showing it."""
-    entry = services.engine.store.get(reading.ref.whole)
-    described: dict[str, object] = {
-        "name": reading.name,
-        "ref": str(reading.ref),
-        "kind": str(reading.kind),
-        "required": reading.required,
-        "state": reading.state.name.lower(),
-        "version": reading.version,
-        "labels": list(reading.labels),
-        "region": reading.region,
-        "modified_at": timestamp(entry.held.secret.revision.modified_at) if entry and entry.held else None,
-        "fetched_at": timestamp(reading.fetched_at),
-        "confirmed_at": timestamp(reading.confirmed_at),
-        "expires_at": timestamp(reading.expires_at),
-    }
-    if reading.failure:
-        described |= {"reason": reading.failure.label, "detail": str(reading.failure), "mend": reading.failure.mend}
-    return described
 
 
 def together(shown: Sequence[Shown]) -> dict[str, str]:
@@ -116,18 +79,11 @@ def together(shown: Sequence[Shown]) -> dict[str, str]:
     return {**oldest.headers, "ETag": f'"{tags.hexdigest()}"'}
 
 
-def describe_shown(services: Services, target: Target, body: Body) -> dict[str, object]:
-    """Describe a value and show it."""
-    reading = services.engine.readings.secret(target.entry, target.declared)
-    described = describe(services, reading)
-    if target.declared is None:
-        described |= {"name": target.label, "ref": str(target.ref)}
-    return described | {"etag": body.etag} | json_value(body)
-
-
 async def _describe(services: Services, ask: Ask, target: Target) -> Answer:
     shown = await _show_in_time(services, ask, target)
-    return _answer(ask, target, shown, lambda body: (json.dumps(describe_shown(services, target, body)).encode(), JSON))
+    return _answer(
+        ask, target, shown, lambda body: (to_json(describe(services, target) | json_value(body)).encode(), JSON)
+    )
 
 
 async def _show_in_time(services: Services, ask: Ask, target: Target) -> Shown | SidecarError:
@@ -168,16 +124,3 @@ def _member(body: Body) -> object:
     """Give a value as a member among others: a string, or an object where it is not UTF-8."""
     member = json_value(body)
     return member.get("value", {"base64": member.get("value_base64")})
-
-
-def _visible(services: Services, ask: Ask) -> Sequence[tuple[Entry, Declared | None]]:
-    """List what the caller may see: declared names first, then what is held on demand."""
-    permits, store = services.permits, services.engine.store
-    named: list[tuple[Entry, Declared | None]] = [
-        (entry, declared)
-        for declared in services.engine.catalogue
-        if permits.access.may_read(ask.caller, declared.name) and (entry := store.get(declared.ref.whole))
-    ]
-    return named + [
-        (entry, None) for entry in store if entry.kind is Kind.ON_DEMAND and permits.may_resolve(ask.caller, entry.ref)
-    ]

@@ -1,0 +1,73 @@
+"""Answer probes, scrapes and people who ask how the daemon stands. Never a value; to strangers never a reference.
+
+Must not decide what is healthy or ready; the engine does.
+"""
+
+from http import HTTPStatus
+from typing import Final
+
+from sidecar import __version__
+from sidecar.api.answers import JSON, UNCACHED, Answer, json_answer, timestamp, to_json
+from sidecar.api.asks import Ask
+from sidecar.api.descriptions import describe, visible
+from sidecar.api.services import Services
+from sidecar.core.quotas import QuotaReading
+
+_OPENMETRICS: Final = "application/openmetrics-text"
+
+
+async def serve_healthz(services: Services, _ask: Ask) -> Answer:
+    """Answer whether the loop turns and the poller moves."""
+    if services.engine.refresher.stalled():
+        return json_answer({"healthy": False, "reason": "stalled"}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    return json_answer({"healthy": True})
+
+
+async def serve_readyz(services: Services, _ask: Ask) -> Answer:
+    """Answer whether every required secret is held, else which are not and the class of reason of each."""
+    readiness = _readiness(services)
+    return json_answer(readiness, status=HTTPStatus.OK if readiness["ready"] else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def serve_metrics(services: Services, ask: Ask) -> Answer:
+    """Answer with all series, as OpenMetrics to those who can read it."""
+    accepts_openmetrics = _OPENMETRICS in ask.headers.get("Accept", "")
+    content_type, body = services.metrics.render(_OPENMETRICS if accepts_openmetrics else "")
+    return Answer(HTTPStatus.OK, body, content_type, UNCACHED)
+
+
+async def serve_status(services: Services, ask: Ask) -> Answer:
+    """Answer with how the daemon and the caller's secrets stand; with the quotas where the caller is admin."""
+    status = {
+        "version": __version__,
+        "started_at": timestamp(services.started_at),
+        "now": timestamp(services.engine.readings.clock.wall()),
+        "healthy": not services.engine.refresher.stalled(),
+        **_readiness(services),
+    }
+    if services.permits.access.is_admin(ask.caller):
+        status["quotas"] = [_quota(reading) for reading in services.guard.readings()]
+    secrets = [to_json(describe(services, target)) async for target in visible(services, ask)]
+    return Answer(HTTPStatus.OK, f'{to_json(status)[:-1]}, "secrets": [{", ".join(secrets)}]}}'.encode(), JSON)
+
+
+def _readiness(services: Services) -> dict[str, object]:
+    if services.patience.ended:
+        return {"ready": False, "reason": "stopping", "unready": []}
+    unready = [{"name": each.name, "reason": each.reason} for each in services.engine.readings.unready()]
+    return {"ready": not unready, "unready": unready}
+
+
+def _quota(reading: QuotaReading) -> dict[str, object]:
+    return {
+        "account": reading.scope.account,
+        "region": reading.scope.region,
+        "quota": reading.quota,
+        "limit": reading.limit,
+        "ceiling": reading.ceiling,
+        "rate": reading.rate,
+        "used": reading.used,
+        "waiting": reading.waiting,
+        "throttled": reading.throttled,
+        "refused": reading.refused,
+    }

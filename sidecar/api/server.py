@@ -1,0 +1,172 @@
+"""Serve the routes on the listeners, from the first connection to the last.
+
+Each request goes from route to answer in one place, where it is counted, written down and refused.
+"""
+
+import asyncio
+import socket
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
+
+from sidecar.api import routes
+from sidecar.api.answers import Answer, Reply, Stream
+from sidecar.api.asks import Ask, split_target
+from sidecar.api.audit import record
+from sidecar.api.connections import MOST_HEADER_BYTES, Connection, response_of
+from sidecar.api.patience import GRACE
+from sidecar.api.problems import BadRequest, BodyTooLarge, HeadersTooLarge, problem_answer
+from sidecar.api.routing import Route, Router
+from sidecar.api.services import Services
+from sidecar.api.sockets import UnixListener
+from sidecar.core.errors import SidecarError
+from sidecar.telemetry import HttpRoute, Listener
+
+MOST_BODY_BYTES: Final = 1024 * 1024
+
+
+class Front(web.Server):
+    """One listener's server: its connections, and the way of a request through its routes."""
+
+    def __init__(self, listener: Listener, router: Router, services: Services) -> None:
+        """Serve this table on this listener, on the running loop."""
+        super().__init__(self._serve, handler_cancellation=True)
+        self._listener = listener
+        self._router = router
+        self._services = services
+
+    def __call__(self) -> Connection:
+        """Make the protocol of a new connection."""
+        return Connection(self, loop=self._loop, front=self)
+
+    def refuse(self, error: SidecarError) -> Answer:
+        """Answer a request that reached no route, and count it."""
+        answer = problem_answer(error)
+        self._services.metrics.http_answered(self._listener, HttpRoute.OTHER, answer.status, 0.0)
+        return answer
+
+    def refuse_method(self, method: str, target: str) -> Answer:
+        """Answer a method that the parser does not know: as any other that the path does not take."""
+        try:
+            self._router.find(method, split_target(target)[0])
+        except SidecarError as error:
+            return self.refuse(error)
+        return self.refuse(BadRequest("this is no valid HTTP request"))
+
+    async def drain(self) -> None:
+        """Let the requests in flight finish within the grace, then end the connections."""
+        self.pre_shutdown()
+        try:
+            async with asyncio.timeout(GRACE):
+                await self.shutdown(GRACE)
+        except TimeoutError:
+            for connection in self.connections:
+                if connection.transport:
+                    connection.transport.abort()
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        started = self._loop.time()
+        path, query = split_target(request.raw_path)
+        try:
+            _check_headers(request)
+            route, tail = self._router.find(request.method, path)
+        except SidecarError as error:
+            return response_of(self.refuse(error))
+        reply = await self._reply(request, route, tail, query)
+        status = reply.status if isinstance(reply, Answer) else 200
+        self._services.metrics.http_answered(self._listener, route.path, status, self._loop.time() - started)
+        if isinstance(reply, Answer):
+            return response_of(reply)
+        return await self._stream(request, reply)
+
+    async def _reply(self, request: web.BaseRequest, route: Route, tail: str, query: str) -> Reply:
+        """Answer on a route; what is wrong with the request, or not permitted, is an answer too."""
+        ask = Ask(_connection(request).caller, request.headers, tail)
+        try:
+            ask.query = route.read_query(query)
+            if route.takes_body:
+                ask.body = await read_body(request)
+            reply = await route.serve(self._services, ask)
+        except SidecarError as error:
+            reply = problem_answer(error)
+            if ask.accesses:  # the last one is what it went wrong with
+                ask.accesses[next(reversed(ask.accesses))] = error
+        for name, outcome in ask.accesses.items():
+            record(self._services, ask.caller, name, outcome)
+        return reply
+
+    async def _stream(self, request: web.BaseRequest, stream: Stream) -> web.StreamResponse:
+        """Send chunks as they come, each when the client has room for it, until one side ends it."""
+        if request.method == "HEAD":
+            return response_of(Answer(content_type=stream.content_type, headers=stream.headers))
+        headers = {**stream.headers, "Content-Type": stream.content_type, "Server": "sidecar"}
+        response = web.StreamResponse(headers=headers)
+        with suppress(TimeoutError):  # the daemon stops
+            async with aclosing(stream.chunks), self._services.patience.idle():
+                await response.prepare(request)
+                async for chunk in stream.chunks:
+                    await response.write(chunk)
+        if request.protocol.writing_paused:
+            request.protocol.force_close()  # its end would wait behind what the client does not read
+        return response
+
+
+async def read_body(request: web.BaseRequest) -> bytes:
+    """Read a body of at most 1 MiB; raises BodyTooLarge, BadRequest."""
+    if (request.content_length or 0) > MOST_BODY_BYTES:
+        raise BodyTooLarge("the body is larger than 1 MiB")
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    body = bytearray()
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > MOST_BODY_BYTES:
+                raise BodyTooLarge("the body is larger than 1 MiB")
+    except (RequestPayloadError, HttpProcessingError):
+        raise BadRequest("the body is not sent as the headers say") from None
+    return bytes(body)
+
+
+def _check_headers(request: web.BaseRequest) -> None:
+    if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > MOST_HEADER_BYTES:
+        raise HeadersTooLarge("the headers are larger than 16 KiB")
+
+
+def _connection(request: web.BaseRequest) -> Connection:
+    connection = request.protocol
+    assert isinstance(connection, Connection), "every front makes its own"
+    return connection
+
+
+@dataclass(slots=True)
+class Interface:
+    """All that local programs, probes and scrapes can talk to."""
+
+    services: Services
+    _fronts: list[tuple[Front, asyncio.Server, UnixListener | None]] = field(default_factory=list)
+
+    async def serve_unix(self, listener: UnixListener) -> None:
+        """Serve everything on the app's socket, from now on."""
+        front = Front(Listener.UNIX, Router(routes.UNIX), self.services)
+        server = await asyncio.get_running_loop().create_unix_server(front, sock=listener.socket)
+        self._fronts.append((front, server, listener))
+
+    async def serve_ops(self, listener: socket.socket) -> None:
+        """Serve probes and scrapes on a TCP socket, from now on."""
+        front = Front(Listener.OPS, Router(routes.OPS), self.services)
+        server = await asyncio.get_running_loop().create_server(front, sock=listener)
+        self._fronts.append((front, server, None))
+
+    async def drain(self) -> None:
+        """Stop: not ready any more, no new connections, watches and long polls end, requests in flight finish."""
+        self.services.patience.end()
+        for _, server, listener in self._fronts:
+            if listener:
+                listener.remove()
+            server.close()
+        await asyncio.gather(*(front.drain() for front, _, _ in self._fronts))
