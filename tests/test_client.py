@@ -1,0 +1,259 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sidecar.client import (
+    SOCKET,
+    BadQuestion,
+    Change,
+    Client,
+    ClientError,
+    NoDaemon,
+    NotFound,
+    Refused,
+    Unavailable,
+    Unfit,
+    UntrustedSocket,
+    read_events,
+)
+from sidecar.core.config.models import Unix
+from tests.unix_peer import answer, events, listening, problem
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Give a place for a socket."""
+    return tmp_path / "s"
+
+
+class TestQuestions:
+    """Each method asks what the interface documents, and gives what it answers."""
+
+    def test_get(self, path: Path) -> None:
+        """The bytes, whatever they are."""
+        with listening(path, answer(b"\x00\xff\n", content_type="application/octet-stream")) as peer:
+            assert Client(path).get("db-password") == b"\x00\xff\n"
+        assert peer.asked[0].line == "GET /v1/values/db-password HTTP/1.1"
+        assert peer.asked[0].headers["Prefer"] == "wait=10"
+        assert peer.asked[0].headers["Host"] == "localhost"
+
+    def test_get_previous(self, path: Path) -> None:
+        """The version before the current one, with a wait of one's own."""
+        with listening(path, answer(b"old")) as peer:
+            assert Client(path).get("app/x", previous=True, wait=60) == b"old"
+        assert peer.asked[0].line == "GET /v1/values/app%2Fx?previous=1 HTTP/1.1"
+        assert peer.asked[0].headers["Prefer"] == "wait=60"
+
+    @pytest.mark.parametrize("name", ["..", "a/../b", "a?b", "a b", "ä"])
+    def test_names_arrive_as_they_are(self, path: Path, name: str) -> None:
+        """Whatever is asked for is the daemon's to judge; it cannot become another path."""
+        with listening(path, problem(400, "no name")) as peer, pytest.raises(BadQuestion):
+            Client(path).get(name)
+        target = peer.asked[0].line.split(" ")[1]
+        assert target.startswith("/v1/values/")
+        assert target.count("/") == 3
+
+    def test_secret_and_resolve(self, path: Path) -> None:
+        """A value with what is known of it."""
+        with listening(path, answer({"name": "a", "value": "x"})) as peer:
+            assert Client(path).secret("a") == {"name": "a", "value": "x"}
+            assert Client(path).resolve("sm:prod/db#user")["value"] == "x"
+        assert [asked.line.split(" ")[1] for asked in peer.asked] == [
+            "/v1/secrets/a",
+            "/v1/resolve?ref=sm%3Aprod%2Fdb%23user",
+        ]
+
+    def test_list_and_status(self, path: Path) -> None:
+        """Descriptions without values."""
+        routes = {"/v1/secrets": answer({"secrets": [{"name": "a"}]}), "/v1/status": answer({"version": "1"})}
+        with listening(path, routes=routes):
+            assert Client(path).list() == [{"name": "a"}]
+            assert Client(path).status() == {"version": "1"}
+
+    def test_refresh(self, path: Path) -> None:
+        """Some, all, or one whose version was rejected."""
+        with listening(path, answer({"secrets": [{"name": "a", "changed": True}]})) as peer:
+            assert Client(path).refresh(["a"], rejected='"tag"') == [{"name": "a", "changed": True}]
+            Client(path).refresh()
+        assert peer.asked[0].line == "POST /v1/refresh HTTP/1.1"
+        assert [json.loads(asked.body) for asked in peer.asked] == [
+            {"names": ["a"], "rejected": '"tag"'},
+            {"names": []},
+        ]
+
+    def test_ready(self, path: Path) -> None:
+        """503 is an answer here, no failure."""
+        with listening(path, answer({"ready": True}), problem(503, "1 is missing", names=["a"])):
+            assert Client(path).ready().ready is True
+            readiness = Client(path).ready()
+        assert readiness.ready is False
+        assert readiness.detail["names"] == ["a"]
+
+
+class TestProblems:
+    """Each kind of failure is a class of its own, with what the daemon said."""
+
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [
+            (400, BadQuestion),
+            (403, Refused),
+            (404, NotFound),
+            (405, BadQuestion),
+            (413, BadQuestion),
+            (422, Unfit),
+            (429, Unavailable),
+            (431, BadQuestion),
+            (500, ClientError),
+            (502, Unavailable),
+            (503, Unavailable),
+            (504, Unavailable),
+        ],
+    )
+    def test_by_status(self, path: Path, status: int, kind: type[ClientError]) -> None:
+        """What the daemon says, and its mend, are the exception's."""
+        with listening(path, problem(status, "db: it is so", "Do this.", name="db")), pytest.raises(ClientError) as got:
+            Client(path).get("db")
+        assert type(got.value) is kind
+        assert (str(got.value), got.value.mend, got.value.status) == ("db: it is so", "Do this.", status)
+        assert got.value.problem["name"] == "db"
+
+    def test_an_error_without_a_problem(self, path: Path) -> None:
+        """Something in between answers in its own way."""
+        with listening(path, answer(b"<html>", 502, "text/html")), pytest.raises(Unavailable) as got:
+            Client(path).get("db")
+        assert str(got.value) == "the answer is HTTP status 502"
+
+    @pytest.mark.parametrize("content", [b"<html>", [1]])
+    def test_an_answer_that_is_not_the_daemons(self, path: Path, content: object) -> None:
+        """Another server's page is told as such."""
+        with listening(path, answer(content)), pytest.raises(ClientError, match="not the daemon's"):
+            Client(path).secret("db")
+
+    def test_a_list_that_is_none(self, path: Path) -> None:
+        """Without the member that holds it, there are none."""
+        with listening(path, answer({"secrets": None})):
+            assert Client(path).list() == []
+
+    @pytest.mark.parametrize("reply", [b"", b"no http\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"])
+    def test_a_server_that_breaks_off(self, path: Path, reply: bytes) -> None:
+        """Nothing, no HTTP, or less than promised: nobody answers."""
+        with listening(path, reply), pytest.raises(NoDaemon, match="no daemon answers"):
+            Client(path).get("db")
+
+    def test_no_socket(self, path: Path) -> None:
+        """The mend says how to start one; it counts as unavailable."""
+        with pytest.raises(NoDaemon, match="No such file") as got:
+            Client(path).get("db")
+        assert isinstance(got.value, Unavailable)
+        assert "sidecar run" in got.value.mend
+        with pytest.raises(NoDaemon):
+            Client(path).ready()
+
+    def test_a_socket_that_nobody_serves(self, path: Path) -> None:
+        """The file of a daemon that crashed."""
+        with listening(path, answer({})):
+            os.link(path, path.with_name("left"))
+        with pytest.raises(NoDaemon, match="Connection refused"):
+            Client(path.with_name("left")).get("db")
+
+    def test_a_file_that_is_no_socket(self, path: Path) -> None:
+        """It is told, not opened."""
+        path.write_text("")
+        with pytest.raises(NoDaemon, match="is no socket"):
+            Client(path).get("db")
+
+    def test_a_path_that_is_too_long(self, tmp_path: Path) -> None:
+        """Longer than the system lets a socket's path be."""
+        with pytest.raises(NoDaemon, match="no daemon answers"):
+            Client(tmp_path / ("x" * 120)).get("db")
+
+    def test_silence(self, path: Path) -> None:
+        """A daemon that does not answer in time is taken for dead."""
+        with listening(path, answer({})) as peer:
+            client = Client(path)
+            assert "in time" in str(client._unanswered(TimeoutError()))  # noqa: SLF001 -- without waiting for one
+            assert peer.asked == []
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a socket to somebody else")
+    def test_a_socket_of_somebody_else(self, path: Path) -> None:
+        """It is refused before anything is sent, unless its owner is named."""
+        with listening(path, answer(b"x")) as peer:
+            os.chown(path, 4242, -1)
+            with pytest.raises(UntrustedSocket, match="uid 4242") as got:
+                Client(path).get("db")
+            assert isinstance(got.value, Refused)
+            assert peer.asked == []
+            assert Client(path, owner=4242).get("db") == b"x"
+
+    def test_a_socket_that_this_user_may_not_open(self, path: Path) -> None:
+        """It is refused, and the mend names the socket's mode."""
+        refused = Client(path)._unanswered(PermissionError(13, "no"))  # noqa: SLF001 -- root may open everything
+        assert isinstance(refused, Refused)
+        assert "mode" in refused.mend
+
+
+BEGUN = ": watching\nid: b-1\n\n"
+TWO = 'event: change\ndata: {"name": "a"}\n\nevent: change\ndata: {"name": "b"}\nid: b-2\n\n: alive\n\n'
+THREE = 'event: change\ndata: {"name": "a"}\nid: c-3\n\n'
+
+
+class TestWatch:
+    """A stream of changes that outlives the daemon."""
+
+    def test_positions(self) -> None:
+        """An event has the position that resumes before anything untold; the last of a change moves it."""
+        lines = (BEGUN + TWO).encode().splitlines(keepends=True)
+        assert list(read_events(iter(lines))) == [
+            Change("b-1", {}),
+            Change("b-1", {"name": "a"}),
+            Change("b-2", {"name": "b"}),
+        ]
+
+    def test_goes_on_where_it_was(self, path: Path) -> None:
+        """After the daemon has gone, it asks again from the last position, pausing longer each time in vain."""
+        pauses: list[float] = []
+        away = problem(503, "it stops")
+        with listening(path, events(BEGUN + TWO), away, b"", events(BEGUN + THREE), events(BEGUN)) as peer:
+            changes = Client(path, pause=pauses.append).watch(["a", "b"])
+            assert [next(changes).secret["name"] for _ in range(3)] == ["a", "b", "a"]
+        assert peer.asked[0].line == "GET /v1/watch?name=a&name=b HTTP/1.1"
+        assert [asked.headers["Last-Event-ID"] for asked in peer.asked] == [None, "b-2", "b-2", "b-2"]
+        assert pauses == [0.1, 0.2, 0.5]
+
+    def test_from_a_position_with_values(self, path: Path) -> None:
+        """Both are asked for only on demand."""
+        with listening(path, events(THREE)) as peer:
+            assert next(Client(path).watch(since="b-9", values=True)) == Change("c-3", {"name": "a"})
+        assert peer.asked[0].line == "GET /v1/watch?values=1 HTTP/1.1"
+        assert peer.asked[0].headers["Last-Event-ID"] == "b-9"
+
+    def test_what_no_reconnecting_mends(self, path: Path) -> None:
+        """An unknown name ends it, at the start or later."""
+        with listening(path, events(BEGUN + THREE), problem(404, "a: no such secret")):
+            changes = Client(path, pause=lambda _: None).watch(["a"])
+            assert next(changes).secret == {"name": "a"}
+            with pytest.raises(NotFound):
+                next(changes)
+
+    def test_without_a_daemon_it_does_not_begin(self, path: Path) -> None:
+        """Whoever starts a watch learns at once that nobody is there."""
+        with pytest.raises(NoDaemon):
+            next(Client(path).watch())
+
+
+def test_it_takes_nothing_of_the_project_in() -> None:
+    """An app that imports the client gets the standard library and one module, not the daemon."""
+    code = "import sys; had = set(sys.modules); import sidecar.client; print(*(set(sys.modules) - had))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    taken = {name for name in run.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert taken == {"sidecar", "sidecar.client"}
+
+
+def test_it_knows_where_the_daemon_listens() -> None:
+    """Its default is the configuration's."""
+    assert Unix().path == SOCKET
