@@ -22,6 +22,8 @@ _TEXT_TAGS: Final = (None, "!", "tag:yaml.org,2002:str")
 _MAX_DEPTH: Final = 16
 _LONGEST_KEY: Final = 80  # characters of a key that are worth repeating
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+_PUNCTUATION: Final = re.compile(r"\W*")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,16 @@ def read_document(text: str) -> Document:
 
 def _events(text: str) -> Iterator[yaml.Event]:
     # An environment may hold bytes that are no UTF-8; as lone surrogates they would not get into the C parser.
-    return yaml.parse(text.encode(errors="replace").decode(), Loader=_LOADER)
+    return yaml.parse(_SURROGATE.sub("\ufffd", text), Loader=_LOADER)
 
 
 def _reason(error: yaml.MarkedYAMLError) -> str:
-    # What PyYAML puts in quotes is taken from the text, which may hold what should not be repeated.
-    return _QUOTED.sub("something else", error.problem or "it ends too early")
+    return _QUOTED.sub(_unquoted, error.problem or "it ends too early")
+
+
+def _unquoted(match: re.Match[str]) -> str:
+    # A word that PyYAML puts in quotes is taken from the text, which may hold what should not be repeated.
+    return match[0] if _PUNCTUATION.fullmatch(match[0]) else "something else"
 
 
 def _line(mark: "yaml.Mark | yaml._yaml.Mark | None") -> int:

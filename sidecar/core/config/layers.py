@@ -5,7 +5,7 @@ is replaced. Must not know what any key means.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Final
@@ -16,6 +16,7 @@ CONFIG_YAML: Final = "SIDECAR_CONFIG_YAML"
 SECRETS: Final = "SIDECAR_SECRETS"
 _PREFIX: Final = "SIDECAR_"
 _BETWEEN: Final = "__"
+_COMPARED: Final = 80  # characters of a wrong name that are worth comparing, which takes quadratic time
 _UNIX_PATH: Final = ("listen", "unix", "path")
 
 
@@ -43,12 +44,14 @@ class Origin:
 
 
 def read_layers(
-    file: tuple[str, str] | None, environ: Mapping[str, str], scalars: Mapping[str, Path]
+    texts: Sequence[tuple[str, str]], environ: Mapping[str, str], scalars: Mapping[str, Path]
 ) -> tuple[Layer, ...]:
-    """Read every place, the strongest last; `scalars` are the variables that set one key each."""
-    texts = [file] if file else []
+    """Read every place, the strongest last: `texts` with their names, then the environment.
+
+    `scalars` are the variables that set one key each.
+    """
     if CONFIG_YAML in environ:
-        texts.append((f"${CONFIG_YAML}", environ[CONFIG_YAML]))
+        texts = [*texts, (f"${CONFIG_YAML}", environ[CONFIG_YAML])]
     secrets = [_secrets_layer(environ[SECRETS])] if SECRETS in environ else []
     return (*(_text_layer(*text) for text in texts), *secrets, *_scalar_layers(environ, scalars))
 
@@ -84,21 +87,26 @@ def origin(layers: Sequence[Layer], path: Path) -> Origin:
         if length > best[0]:
             line = layer.lines[path[:length]]
             best = (length, Origin(index, line, layer.where(line)))
-        if length and not isinstance(value_at(layer.values, path[:length]), dict):
+        if any(not isinstance(value_at(layer.values, path[:n]), dict) for n in range(1, length + 1)):
             break  # what weaker places say below this was replaced
     return best[1]
 
 
 def socket_path(file: tuple[str, str] | None, environ: Mapping[str, str]) -> str | None:
     """Give `listen.unix.path` where something sets it; for a client, which does not mind what else is wrong."""
-    found = value_at(merged(read_layers(file, environ, {variable(_UNIX_PATH): _UNIX_PATH})), _UNIX_PATH)
+    layers = read_layers([file] if file else [], environ, {variable(_UNIX_PATH): _UNIX_PATH})
+    found = value_at(merged(layers), _UNIX_PATH)
     return found if isinstance(found, str) else None
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
     """Give "; did you mean …?" where something known looks like it."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = _nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
+
+
+def _nearest(name: str, known: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name[:_COMPARED], known, n=1)), None)
 
 
 def _merge(base: dict[str, Value], over: dict[str, Value]) -> dict[str, Value]:
@@ -144,9 +152,13 @@ def _scalar_layers(environ: Mapping[str, str], scalars: Mapping[str, Path]) -> I
 def _scalar_layer(name: str, text: str, scalars: Mapping[str, Path]) -> Layer:
     path = scalars.get(name)
     if path is None:
-        hint = suggestion(name, list(scalars)) or f"; lists and names of your own go into ${CONFIG_YAML}"
-        return Layer(f"${name}", faults=(Fault((), f"no key has this variable{hint}"),))
+        return Layer(f"${name}", faults=(Fault((), f"no key has this variable; {_instead_of(name, scalars)}"),))
     values: Value = plain(text)
     for step in reversed(path):
         values = {str(step): values}
     return Layer(f"${name}", values if isinstance(values, dict) else {}, {path[:n]: 0 for n in range(1, len(path) + 1)})
+
+
+def _instead_of(name: str, scalars: Iterable[str]) -> str:
+    near = _nearest(name.removeprefix(_PREFIX), [known.removeprefix(_PREFIX) for known in scalars])
+    return f"did you mean {_PREFIX}{near}?" if near else f"lists and names of your own go into ${CONFIG_YAML}"

@@ -30,12 +30,19 @@ _SHAPES: Final = {
 """What pydantic misses when the shape is wrong already; all else our own types say."""
 
 
-def load(*, file: tuple[str, str] | None, environ: Mapping[str, str], accounts: Accounts | None = None) -> Config:
+def load(
+    *,
+    file: tuple[str, str] | None,
+    environ: Mapping[str, str],
+    accounts: Accounts | None = None,
+    defaults: tuple[str, str] | None = None,
+) -> Config:
     """Read the file (its name and text) and the environment; raises ConfigError with every problem.
 
-    With `accounts`, users and groups that are named must exist.
+    With `accounts`, users and groups that are named must exist. `defaults` is a text like the file's, for a command
+    that knows better ones; everything else wins over it.
     """
-    layers = read_layers(file, environ, variables())
+    layers = read_layers([text for text in (defaults, file) if text], environ, variables())
     values = merged(layers)
     unread = {fault.path for layer in layers for fault in layer.faults}
     config, unfit = _parse(values)
@@ -78,7 +85,9 @@ def _validate(values: dict[str, Value]) -> tuple[Config | None, list[Fault]]:
 
 
 def _fault(detail: "ErrorDetails", values: dict[str, Value]) -> Fault:
-    path = tuple(step for step in detail["loc"] if step != "[key]")
+    path = detail["loc"]
+    if path[-1] == "[key]" and _present(values, path) != path:
+        path = path[:-1]  # pydantic's way to say that the name of the key is wrong, not its value
     kind = detail["type"]
     if kind == "value_error":
         return Fault(path, str(detail["ctx"]["error"]))  # Unwanted says it all
@@ -100,8 +109,8 @@ def _without(values: dict[str, Value], paths: Iterable[Path]) -> dict[str, Value
     rest = deepcopy(values)
     for path in sorted({_present(values, path) for path in paths}, key=len, reverse=True):  # inner keys first
         holder = value_at(rest, path[:-1])
-        if path and isinstance(holder, dict):
-            del holder[str(path[-1])]
+        assert isinstance(holder, dict)
+        del holder[str(path[-1])]
     return rest
 
 

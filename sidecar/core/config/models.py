@@ -176,8 +176,9 @@ class Listen(Section):
 
 def _also_gid(schema: JsonDict) -> None:
     """Tell editors of the other spelling of `group`; pydantic describes only the first."""
-    if isinstance(properties := schema["properties"], dict):
-        properties["gid"] = properties["group"]
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    properties["gid"] = properties["group"]
 
 
 class AccessRule(Section):

@@ -48,8 +48,8 @@ def breaches(config: Config, accounts: Accounts | None) -> Iterator[Breach]:
     yield from _failover(config)
     yield from _access(config)
     if accounts is not None:
-        yield from strangers(config.access, accounts)
         yield from _stranger(("listen", "unix", "group"), config.listen.unix.group, accounts.gid)
+        yield from strangers(config.access, accounts)
 
 
 _TTL: Path = ("cache", "ttl")
@@ -66,7 +66,7 @@ def _cache(cache: Cache) -> Iterator[Breach]:
 
 
 def _secret(path: Path, secret: SecretSpec, config: Config) -> Iterator[Breach]:
-    yield from _via(path, secret.ref.identity, config)
+    yield from _nobody((*path, "ref"), secret.ref.identity, config)
     if secret.decrypt is Decrypt.LOCAL and secret.ref.source is not SourceKind.SSM:
         yield Breach((*path, "decrypt"), "want aws: only parameters (ssm:) can be decrypted here", ((*path, "ref"),))
     if secret.ttl is not None:
@@ -76,17 +76,9 @@ def _secret(path: Path, secret: SecretSpec, config: Config) -> Iterator[Breach]:
 
 
 def _tree(path: Path, tree: TreeSpec, config: Config) -> Iterator[Breach]:
-    yield from _via(path, tree.tree.identity, config)
+    yield from _nobody((*path, "ref"), tree.tree.identity, config)
     if tree.refresh is not None:
         yield from _checked_in_time(path, tree.refresh, config.cache)
-
-
-def _via(path: Path, identity: str, config: Config) -> Iterator[Breach]:
-    if identity not in config.identities:
-        hint = suggestion(identity, list(config.identities))
-        yield Breach(
-            (*path, "ref"), f"want an identity that stands under identities, got {identity}{hint}", (("identities",),)
-        )
 
 
 def _outlives(path: Path, ttl: float, refresh: float | None, cache: Cache) -> Iterator[Breach]:
@@ -126,11 +118,16 @@ def _failover(config: Config) -> Iterator[Breach]:
 
 
 def _replica(path: Path, identity: str, before: tuple[str, ...], config: Config) -> Iterator[Breach]:
-    if identity not in config.identities:
-        hint = suggestion(identity, list(config.identities))
-        yield Breach(path, f"want an identity that stands under identities, got {identity}{hint}", (("identities",),))
+    yield from _nobody(path, identity, config)
     if identity in before:
         yield Breach(path, f"want each identity once, got {identity} again")
+
+
+def _nobody(path: Path, identity: str, config: Config) -> Iterator[Breach]:
+    if identity not in config.identities:
+        hint = suggestion(identity, list(config.identities))
+        what = f"want an identity that stands under identities, got {identity}{hint}"
+        yield Breach(path, what, (("identities", identity),))
 
 
 def _access(config: Config) -> Iterator[Breach]:

@@ -324,7 +324,7 @@ def _choice(kind: type[E], also: Mapping[str, E] = MappingProxyType({})) -> Plai
     return _scalar(want, parse)
 
 
-def _choice_schema(kind: type[StrEnum], *also: object) -> WithJsonSchema:
+def _choice_schema(kind: type[StrEnum], *, also: tuple[object, ...] = ()) -> WithJsonSchema:
     return WithJsonSchema({"enum": [*(choice.value for choice in kind), *also]})
 
 
@@ -334,7 +334,7 @@ PerSecretChoice = Annotated[
     PerSecret,
     _choice(PerSecret, {"true": PerSecret.ON, "false": PerSecret.OFF}),  # what templates make of an unquoted on
     PlainSerializer(str),
-    _choice_schema(PerSecret, True, False),
+    _choice_schema(PerSecret, also=(True, False)),
 ]
 LogFormatChoice = Annotated[LogFormat, _choice(LogFormat), PlainSerializer(str), _choice_schema(LogFormat)]
 LogLevelChoice = Annotated[LogLevel, _choice(LogLevel), PlainSerializer(str), _choice_schema(LogLevel)]

@@ -26,6 +26,7 @@ _SHARE: Final = re.compile(SHARE_PATTERN)
 _MODE: Final = re.compile(MODE_PATTERN)
 _ADDRESS: Final = re.compile(ADDRESS_PATTERN)
 _ACCOUNT: Final = re.compile(ACCOUNT_PATTERN)
+_DIGITS: Final = re.compile(r"[0-9]+")
 _WHOLE: Final = re.compile(r"[0-9]{1,18}")
 _DECIMAL: Final = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?|\.[0-9]+")
 _WORDS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -131,8 +132,8 @@ def parse_address(text: str) -> Address:
 
 def parse_account(text: str) -> int | str:
     """Give a uid or gid as number, the name of a user or group as text."""
-    if _WHOLE.fullmatch(text):
-        if int(text) > _MAX_ID:
+    if _DIGITS.fullmatch(text):
+        if len(text) > len(str(_MAX_ID)) or int(text) > _MAX_ID:
             raise unwanted(f"a uid or gid of at most {_MAX_ID}", text)
         return int(text)
     if not _ACCOUNT.fullmatch(text):
