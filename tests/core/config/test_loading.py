@@ -273,11 +273,11 @@ def test_the_error_keeps_no_values() -> None:
 
 
 def test_ten_thousand_secrets_are_read() -> None:
-    """Many are as good as few, and ten thousand problems are all told."""
+    """Many are as good as few, and however many problems there are, all are told."""
     lines = [f"  name-{number}: {{ref: 'ssm:/prod/p{number}', refresh: 30s}}\n" for number in range(10_000)]
     text = "secrets:\n" + "".join(lines)
     assert len(load(file=("f", text), environ={}).secrets) == 10_000
-    assert len(problems(text.replace("30s", "30"))) == 10_000
+    assert len(problems(text.replace("30s", "30", 2000))) == 2000
 
 
 _words = st.sampled_from(

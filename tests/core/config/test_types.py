@@ -1,4 +1,4 @@
-"""Each type of the configuration reads its text, takes what code made, and refuses the rest without repeating secrets."""
+"""Each type of the configuration reads its text, takes what code made, and repeats no secret when it refuses."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
