@@ -67,17 +67,18 @@ class Aws:
 
     def region(self, identity: str) -> str:
         """Give the region of an identity; raises ConfigError that says what to set where there is none."""
-        return self._identity(identity).region
+        return self.identity(identity).region
 
     async def account(self, identity: str, gate: Gate) -> str:
         """Give the account of an identity, asked of STS where nothing else has told it; raises Failure."""
-        return await self._identity(identity).account(gate)
+        return await self.identity(identity).account(gate)
 
     def known_account(self, identity: str) -> str | None:
         """Give the account of an identity as far as it is known, without asking."""
-        return self._identity(identity).known_account
+        return self.identity(identity).known_account
 
-    def _identity(self, name: str) -> Identity:
+    def identity(self, name: str) -> Identity:
+        """Give an identity, always the same one; raises ConfigError where it has no region."""
         if name not in self._identities:
             spec = self._specs[name]
             self._identities[name] = Identity(name, spec, region_of(name, spec), self._sessions)
@@ -95,11 +96,11 @@ class Aws:
     def _plain(self, route: Route) -> Source:
         if route.source is SourceKind.SSM:
             return self._parameter_store(route)
-        return SecretsManager(self._identity(route.identity), self._metrics)
+        return SecretsManager(self.identity(route.identity), self._metrics)
 
     def _parameter_store(self, route: Route) -> ParameterStore:
         if route not in self._stores:
-            self._stores[route] = ParameterStore(self._identity(route.identity), route.decrypt, self._metrics)
+            self._stores[route] = ParameterStore(self.identity(route.identity), route.decrypt, self._metrics)
         return self._stores[route]
 
     def _count(self, service: str, operation: str, failure: Failure | None, seconds: float) -> None:

@@ -75,11 +75,12 @@ class ParameterStore:
 
     batch = PAGE
 
-    def __init__(self, identity: Identity, decrypt: Decrypt, metrics: Metrics) -> None:
+    def __init__(self, identity: Identity, decrypt: Decrypt, metrics: Metrics, *, most_apart: int = MOST_APART) -> None:
         """Take as whom to ask, who opens SecureStrings, and where KMS's work is counted."""
         self._identity = identity
         self._decrypt = decrypt
         self._metrics = metrics
+        self._most_apart = most_apart
         self._apart: set[Ref] = set()  # each made AWS refuse a whole batch: asked alone until it does so no more
 
     async def probe(self, refs: Sequence[Ref], gate: Gate) -> dict[Ref, Revision | Secret | Failure]:
@@ -145,7 +146,7 @@ class ParameterStore:
         return {ref: batch.find(ref) for ref in refs}
 
     def _set_apart(self, ref: Ref) -> None:
-        if len(self._apart) >= MOST_APART:
+        if len(self._apart) >= self._most_apart:
             self._apart.clear()
         self._apart.add(ref)
 
