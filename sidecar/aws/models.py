@@ -102,6 +102,7 @@ def trimmed_model(text: str, operations: frozenset[str]) -> Json:
         return end
 
     _walk(text, 0, visit)
+    model.pop("documentation", None)
     return model | {"operations": kept, "shapes": _reachable(text, kept, shapes)}
 
 

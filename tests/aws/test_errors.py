@@ -1,0 +1,230 @@
+import re
+
+import pytest
+from botocore import exceptions as sdk
+from botocore.parsers import ResponseParserError
+
+from sidecar.aws.errors import (
+    CODES,
+    EXCEPTIONS,
+    SERVICE_CODES,
+    VERDICTS,
+    Asked,
+    Meaning,
+    blames_credentials,
+    translate,
+    translate_item,
+)
+from sidecar.core.errors import (
+    AccessDenied,
+    Failure,
+    KeyUnusable,
+    NotFound,
+    SecretError,
+    Throttled,
+    TimedOut,
+    Transient,
+    Undecryptable,
+    Unintelligible,
+    Unreachable,
+)
+
+CANARY = "canary-5f2d"
+
+
+def asked(service: str = "ssm") -> Asked:
+    """Make a request that failed."""
+    return Asked("ssm:/app/db", service, "GetParameters", "eu-west-1", "default")
+
+
+def client_error(code: str, message: str = CANARY, status: int = 400, headers: object = None) -> sdk.ClientError:
+    """Make what the SDK throws for an error answer."""
+    metadata = {"HTTPStatusCode": status, "HTTPHeaders": headers or {}}
+    return sdk.ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}, "GetParameters")
+
+
+def failure(code: str, message: str = CANARY, *, service: str = "ssm", status: int = 400) -> Failure:
+    """Translate an error answer."""
+    return translate(client_error(code, message, status), asked(service))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_means_the_same_from_every_service(code: str) -> None:
+    """Each code of the table becomes its verdict, named by ref and code, without AWS's text."""
+    for service in ("ssm", "secretsmanager", "kms", "sts"):
+        told = failure(code, service=service)
+        assert type(told) is VERDICTS[CODES[code]].kind
+        assert "ssm:/app/db" in str(told)
+        assert code in str(told)
+        assert CANARY not in str(told) + told.mend
+
+
+@pytest.mark.parametrize(("service", "code"), SERVICE_CODES)
+def test_every_code_of_a_service_is_its_own(service: str, code: str) -> None:
+    """A code of one service becomes its verdict; from another service it is not known."""
+    assert type(failure(code, service=service)) is VERDICTS[SERVICE_CODES[service, code]].kind
+    assert type(failure(code, service="sts")) is Transient
+
+
+@pytest.mark.parametrize(
+    ("service", "code", "message", "kind"),
+    [
+        # The table of errors that come from KMS by way of another service, row by row.
+        ("ssm", "InvalidKeyId", "arn:aws:kms:eu-west-1:1:key/x is disabled.", KeyUnusable),
+        ("ssm", "InvalidKeyId", "arn:aws:kms:eu-west-1:1:key/x is pending deletion.", KeyUnusable),
+        ("ssm", "InvalidKeyId", "User: x is not authorized to perform: kms:Decrypt", AccessDenied),
+        ("ssm", "AccessDeniedException", "User: x is not authorized to perform: kms:Decrypt", AccessDenied),
+        ("ssm", "AccessDeniedException", "KMS key arn:aws:kms:eu-west-1:1:key/x is disabled", KeyUnusable),
+        ("ssm", "ThrottlingException", "Rate exceeded", Throttled),
+        ("secretsmanager", "DecryptionFailure", "", KeyUnusable),
+        ("secretsmanager", "AccessDeniedException", "Access to KMS is not allowed", AccessDenied),
+        ("secretsmanager", "InternalServiceError", "KMS: rate exceeded", Throttled),
+        ("secretsmanager", "InternalServiceError", "", Unreachable),
+        ("secretsmanager", "InvalidRequestException", "because it was marked for deletion.", NotFound),
+        ("secretsmanager", "InvalidRequestException", "the KMS key is disabled", KeyUnusable),
+        ("secretsmanager", "InvalidRequestException", "another reason", Transient),
+        ("kms", "DisabledException", "", KeyUnusable),
+        ("kms", "KMSInvalidStateException", "is pending import", KeyUnusable),
+        ("kms", "AccessDeniedException", "", AccessDenied),
+        ("kms", "InvalidCiphertextException", "", Undecryptable),
+        # Credentials and clocks.
+        ("ssm", "InvalidSignatureException", "Signature expired: 2026 is now earlier than 2027", Unreachable),
+        ("ssm", "ExpiredTokenException", "", Unreachable),
+    ],
+)
+def test_the_message_is_read_where_codes_are_shared(service: str, code: str, message: str, kind: type[Failure]) -> None:
+    """The same code can mean different things: then the message decides."""
+    assert type(failure(code, message, service=service)) is kind
+
+
+@pytest.mark.parametrize(
+    ("message", "service", "quota"),
+    [
+        ("Rate exceeded", "ssm", None),
+        ("Rate exceeded for KMS", "ssm", "kms.symmetric"),
+        ("You have exceeded the rate at which you may call KMS.", "kms", "kms.symmetric"),
+        ("Rate exceeded for /app/kms-password", "ssm", None),
+    ],
+)
+def test_a_throttling_names_its_quota_or_none(message: str, service: str, quota: str | None) -> None:
+    """KMS is blamed where the message names it; a plain "Rate exceeded" blames nobody."""
+    told = failure("ThrottlingException", message, service=service)
+    assert isinstance(told, Throttled)
+    assert told.quota == quota
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None), (None, None)]
+)
+@pytest.mark.parametrize("code", ["ThrottlingException", "ServiceUnavailable"])
+def test_retry_after_is_passed_on(code: str, header: str | None, seconds: float | None) -> None:
+    """Seconds after which to come back travel with the failure; anything else is no number of seconds."""
+    told = translate(client_error(code, headers={"retry-after": header} if header else None), asked())
+    assert isinstance(told, Transient)
+    assert told.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("503", 503, Unreachable),
+        ("SomethingNew", 500, Unreachable),
+        ("SomethingNew", 429, Throttled),
+        ("SomethingNew", 400, Transient),
+        ("403", 403, Unintelligible),
+        ("", 407, Unintelligible),
+    ],
+)
+def test_unknown_codes_are_transient(code: str, status: int, kind: type[Failure]) -> None:
+    """What is not recognised is never definitive; the HTTP status says what it can."""
+    assert type(failure(code, status=status)) is kind
+
+
+def test_a_code_that_is_none_is_not_shown() -> None:
+    """A proxy may put anything where the code should be."""
+    assert CANARY not in str(failure(f"{CANARY} <html>"))
+    assert type(translate(sdk.ClientError({}, "GetParameters"), asked())) is Unintelligible
+
+
+SAMPLES: dict[type[Exception], Exception] = {
+    sdk.ConnectTimeoutError: sdk.ConnectTimeoutError(endpoint_url=CANARY),
+    sdk.ReadTimeoutError: sdk.ReadTimeoutError(endpoint_url=CANARY),
+    sdk.ProxyConnectionError: sdk.ProxyConnectionError(proxy_url=CANARY, error=CANARY),
+    sdk.SSLError: sdk.SSLError(endpoint_url=CANARY, error=CANARY),
+    sdk.EndpointConnectionError: sdk.EndpointConnectionError(endpoint_url=CANARY, error=CANARY),
+    sdk.HTTPClientError: sdk.ConnectionClosedError(endpoint_url=CANARY, error=CANARY),
+    sdk.IncompleteReadError: sdk.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    sdk.NoCredentialsError: sdk.NoCredentialsError(),
+    sdk.PartialCredentialsError: sdk.PartialCredentialsError(provider=CANARY, cred_var=CANARY),
+    sdk.CredentialRetrievalError: sdk.CredentialRetrievalError(provider=CANARY, error_msg=CANARY),
+    sdk.MetadataRetrievalError: sdk.MetadataRetrievalError(error_msg=CANARY),
+    sdk.InvalidConfigError: sdk.InvalidConfigError(error_msg=CANARY),
+    sdk.UnknownCredentialError: sdk.UnknownCredentialError(name=CANARY),
+    sdk.ProfileNotFound: sdk.ProfileNotFound(profile=CANARY),
+    sdk.ConfigParseError: sdk.ConfigParseError(path=CANARY),
+    sdk.ConfigNotFound: sdk.ConfigNotFound(path=CANARY),
+    sdk.SSOError: sdk.UnauthorizedSSOTokenError(),
+    sdk.LoginError: sdk.LoginRefreshRequired(),
+    sdk.TokenRetrievalError: sdk.TokenRetrievalError(provider=CANARY, error_msg=CANARY),
+    sdk.RefreshWithMFAUnsupportedError: sdk.RefreshWithMFAUnsupportedError(),
+    sdk.NoRegionError: sdk.NoRegionError(),
+    sdk.InvalidRegionError: sdk.InvalidRegionError(region_name=CANARY),
+    sdk.EndpointVariantError: sdk.EndpointVariantError(tags=CANARY, error_msg=CANARY),
+    sdk.EndpointProviderError: sdk.EndpointProviderError(msg=CANARY),
+    sdk.ParamValidationError: sdk.ParamValidationError(report=CANARY),
+    sdk.BotoCoreError: sdk.UnknownServiceStyle(service_style=CANARY),
+    ResponseParserError: ResponseParserError(CANARY),
+    OSError: FileNotFoundError(CANARY),
+    RuntimeError: RuntimeError(CANARY),
+    Exception: AttributeError(CANARY),
+}
+
+
+@pytest.mark.parametrize(("kind", "verdict"), EXCEPTIONS)
+def test_every_exception_of_the_sdk_is_known(kind: type[Exception], verdict: object) -> None:
+    """Each row is reached by what the SDK throws, and becomes its verdict, without the SDK's text."""
+    told = translate(SAMPLES[kind], asked())
+    assert type(told) is getattr(verdict, "kind", None)
+    assert "ssm:/app/db" in str(told)
+    assert CANARY not in str(told) + told.mend
+
+
+def test_nothing_of_the_network_is_definitive() -> None:
+    """Only a malformed request is, of all that the SDK throws by itself."""
+    definitive = [kind for kind, verdict in EXCEPTIONS if issubclass(verdict.kind, SecretError)]
+    assert definitive == [sdk.ParamValidationError]
+
+
+def test_time_outs_are_told_apart() -> None:
+    """The metrics know a time-out from other trouble."""
+    assert type(translate(SAMPLES[sdk.ReadTimeoutError], asked())) is TimedOut
+
+
+@pytest.mark.parametrize(
+    ("error", "blamed"),
+    [
+        (client_error("ExpiredTokenException"), True),
+        (client_error("InvalidSignatureException"), True),
+        (client_error("InvalidSignatureException", "Signature expired: the clock"), False),
+        (client_error("AccessDeniedException"), False),
+        (sdk.NoCredentialsError(), False),
+    ],
+)
+def test_only_bad_credentials_are_worth_forgetting(error: Exception, blamed: bool) -> None:  # noqa: FBT001 -- a table
+    """Other credentials can mend an expired token, not a wrong clock or a denial."""
+    assert blames_credentials(error, asked()) is blamed
+
+
+def test_an_item_of_a_batch_is_read_like_an_answer() -> None:
+    """What a batch says of one of its items becomes the same error."""
+    told = translate_item("InvalidRequestException", "it was marked for deletion", asked("secretsmanager"))
+    assert type(told) is NotFound
+    assert "being deleted" in str(told)
+
+
+def test_every_verdict_is_one_line() -> None:
+    """Messages and mends are shown to people in logs and terminals."""
+    verdicts = [*VERDICTS.values(), *(verdict for _, verdict in EXCEPTIONS)]
+    for verdict in verdicts:
+        assert not re.search(r"\n|  ", verdict.what + (verdict.mend or ""))
+    assert set(VERDICTS) == set(Meaning)
