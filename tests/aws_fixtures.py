@@ -1,10 +1,13 @@
 """An AWS account of one's own for each test, in a fake that all tests of a worker share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import botocore.session
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from sidecar.fakeaws.control import FakeAws
 
@@ -51,11 +54,18 @@ class AwsAccount:
         """Return the SDK's client of a service."""
         key = (service, region or self.region)
         if key not in self._clients:
-            self._clients[key] = self.client_as(self.id, "made-up", None, *key)
+            self._clients[key] = self.client_as(service, self.id, region=region)
         return self._clients[key]
 
-    def client_as(
-        self, access_key: str, secret_key: str, token: str | None, service: str, region: str | None = None
+    def client_as(  # noqa: PLR0913 -- as many as credentials have parts
+        self,
+        service: str,
+        access_key: str,
+        secret_key: str = "made-up",
+        token: str | None = None,
+        *,
+        region: str | None = None,
+        config: Config | None = None,
     ) -> SdkClient:
         """Return a client with other credentials, as AssumeRole gives them."""
         return _SESSION.create_client(
@@ -65,7 +75,7 @@ class AwsAccount:
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
             aws_session_token=token,
-            config=_ONE_TRY,
+            config=_ONE_TRY.merge(config) if config else _ONE_TRY,
         )
 
     def put_parameter(self, name: str, value: str, kind: str = "SecureString", **more: object) -> int:
@@ -89,3 +99,21 @@ class AwsAccount:
         if alias is not None:
             kms.create_alias(AliasName=alias, TargetKeyId=arn)
         return arn
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What AWS answered instead of doing it."""
+
+    code: str
+    message: str
+    status: int
+
+
+def refusal(call: Callable[..., object], **asked: object) -> Refusal:
+    """Make an SDK call that AWS must refuse; returns its error."""
+    with pytest.raises(ClientError) as caught:
+        call(**asked)
+    answer = caught.value.response
+    status = answer["ResponseMetadata"]["HTTPStatusCode"]
+    return Refusal(answer["Error"]["Code"], answer["Error"]["Message"], status)

@@ -42,7 +42,9 @@ def find_key(account: str, region: str, key_id: str) -> stores.Key | None:
     """Return the key of an id, alias or ARN of either; an ARN may name another account."""
     owner = key_id.split(":")[4] if key_id.startswith("arn:") else account
     store = stores.kms_store(owner, region)
-    return store.keys.get(store.any_id_to_key_id(key_id))
+    plain = store.get_alias_name(store.get_key_id(key_id))
+    found = store.get_key_id_from_alias(plain) if plain.startswith("alias/") else plain
+    return None if found is None else store.keys.get(found)
 
 
 def needed_key(visit: Visit, key_id: str) -> stores.Key:

@@ -2,8 +2,9 @@
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 from sidecar.fakeaws import kms, stores
@@ -175,12 +176,12 @@ def get_parameters_by_path(visit: Visit, params: Params) -> Json:
     empty, after = _read_token(visit, params)
     if empty:
         return {"Parameters": [], "NextToken": _token(empty - 1, after)}
-    names = [name for name in _names_below(visit, path, recursive=params.flag("Recursive")) if name > after]
-    versions = _filtered(visit, names, params)
-    page = versions[:size]
+    names = (name for name in _names_below(visit, path, recursive=params.flag("Recursive")) if name > after)
+    found = list(islice(_filtered(visit, names, params), size + 1))
+    page = found[:size]
     answer = [_shown(visit, version, "", decrypted=params.flag("WithDecryption")) for version in page]
     visit.dice.shuffle(answer)
-    if len(versions) == len(page):
+    if len(found) <= size:
         return {"Parameters": answer}
     return {"Parameters": answer, "NextToken": _token(_empty_pages(visit), page[-1].name)}
 
@@ -209,21 +210,23 @@ def _read_token(visit: Visit, params: Params) -> tuple[int, str]:
 def _names_below(visit: Visit, path: str, *, recursive: bool) -> list[str]:
     prefix = f"/{path.strip('/')}/" if path.strip("/") else "/"
     known = stores.parameter_store(visit.account, visit.region)._parameters  # noqa: SLF001 -- as in _versions
-    below = (name for name in known if f"/{name.lstrip('/')}".startswith(prefix) and known[name])
-    return sorted(name for name in below if recursive or "/" not in f"/{name.lstrip('/')}"[len(prefix) :])
+    # Names without a slash are at the root.
+    below = (name for name in known if name.startswith(prefix) or (prefix == "/" and "/" not in name))
+    return sorted(
+        name for name in below if known[name] and (recursive or "/" not in name.lstrip("/")[len(prefix) - 1 :])
+    )
 
 
-def _filtered(visit: Visit, names: Iterable[str], params: Params) -> list[stores.Parameter]:
+def _filtered(visit: Visit, names: Iterable[str], params: Params) -> Iterator[stores.Parameter]:
+    """Yield what passes the filters; lazily, since a page needs ten."""
     filters = [dict(record) for record in params.records("ParameterFilters")]
     store = stores.parameter_store(visit.account, visit.region)
     labels = [str(label) for record in filters if record.get("Key") == "Label" for label in _values(record)]
     others = [record for record in filters if record.get("Key") != "Label"]
     chosen = (_newest(_versions(visit.account, visit.region, name), labels) for name in names)
-    return [
-        version
-        for version in chosen
-        if version is not None and (not others or store._match_filters(version, others))  # noqa: SLF001 -- moto's own
-    ]
+    for version in chosen:
+        if version is not None and (not others or store._match_filters(version, others)):  # noqa: SLF001 -- moto's own
+            yield version
 
 
 def _values(record: Json) -> list[object]:

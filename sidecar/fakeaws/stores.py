@@ -48,6 +48,11 @@ SERVICES: Final = frozenset(_RESPONSES)
 class IndexedSecrets(SecretsStore):
     """moto's store of secrets, found by name at once: moto walks through all of them."""
 
+    def __init__(self) -> None:
+        """Begin with no secret."""
+        super().__init__()
+        self._replicas: dict[str, str] = {}  # name -> ARN; an entry may outlive its replica
+
     def __getitem__(self, key: str) -> FakeSecret | ReplicaSecret:
         """Return the secret of this name, ARN or partial ARN."""
         found = self.get(key)
@@ -68,11 +73,15 @@ class IndexedSecrets(SecretsStore):
                 return found
         return None
 
+    def __setitem__(self, key: str, value: FakeSecret | ReplicaSecret) -> None:
+        """Keep a secret; moto keeps replicas under their ARN."""
+        super().__setitem__(key, value)
+        if isinstance(value, ReplicaSecret):
+            self._replicas[value.name] = key
+
     def _of_name(self, name: str) -> FakeSecret | ReplicaSecret | None:
-        if dict.__contains__(self, name):
-            return dict.__getitem__(self, name)
-        # Replicas are kept under their ARN.
-        return next((secret for key, secret in self.items() if key.startswith("arn:") and secret.name == name), None)
+        key = name if dict.__contains__(self, name) else self._replicas.get(name, name)
+        return dict.__getitem__(self, key) if dict.__contains__(self, key) else None
 
 
 class _IndexedSecretsManager(SecretsManagerBackend):
@@ -139,7 +148,9 @@ def ask_moto(request: Request, account: str, params: Params) -> Answer:
         raise AwsError("UnknownOperationException", f"The fake does not know {request.operation}", 404) from error
     raw = content if isinstance(content, bytes) else str(content).encode()
     content_type = str(headers.get("Content-Type", "application/x-amz-json-1.1"))
-    return Answer(int(status), raw, content_type, _error_code(int(status), raw))
+    # moto answers 404 where AWS's JSON services answer 400.
+    shown = 400 if int(status) == 404 and request.service != "sts" else int(status)  # noqa: PLR2004 -- HTTP's own
+    return Answer(shown, raw, content_type, _error_code(shown, raw))
 
 
 def _as_moto_reads(request: Request, account: str, body: bytes) -> MotoRequest:
@@ -162,7 +173,6 @@ def as_aws_error(error: ServiceException | JsonRESTError) -> AwsError:
     """Translate what moto's stores raise."""
     if isinstance(error, ServiceException):
         return AwsError(error.code, error.message)
-    # moto answers 404 where these JSON services answer 400.
     return AwsError(error.error_type.rpartition("#")[2], error.message or error.error_type)
 
 
