@@ -196,7 +196,8 @@ def wants_fetch(entry: Entry, probed: Answer | None, now: float) -> bool:
         return True
     if not isinstance(probed, Revision):
         return False
-    return wants_plaintext(entry.held, entry.policy, now) or entry.held.secret.revision.version != probed.version
+    held = entry.held
+    return held is None or wants_plaintext(held, entry.policy, now) or held.secret.revision.version != probed.version
 
 
 def delay_after_success(entry: Entry, dice: float, wall: float, *, was_held: bool) -> float:

@@ -66,11 +66,9 @@ class Declarations:
             spec = trees.get(prefix)
             if spec is None or (spec.tree, spec.decrypt) != (tree.root, tree.route.decrypt):
                 self.trees.remove(prefix)
-        for prefix, spec in trees.items():
+        for name, spec in trees.items():
             route = Route(SourceKind.SSM, spec.tree.identity, spec.decrypt)
-            self.trees.keep(
-                TreeEntry(Name(prefix), spec.tree, route, self.policies.of(spec.refresh, None, pinned=False))
-            )
+            self.trees.keep(TreeEntry(Name(name), spec.tree, route, self.policies.of(spec.refresh, None, pinned=False)))
 
     def _drop(self, refs: Sequence[Ref]) -> None:
         for ref in refs:

@@ -34,6 +34,9 @@ MOST_IN_FLIGHT = 16
 OVERDUE = 3 * (CALL_TIMEOUT + BACKOFF_CAP)
 """A check overdue by more than this, with nothing else moving, is a stalled poller (seconds)."""
 
+NOW = 0.001
+"""What is due within this is due now: a loop's timer may fire that much early (seconds)."""
+
 STUCK = 10.0
 """A loop that has not come by for so long does not turn (seconds)."""
 
@@ -69,7 +72,7 @@ class Refresher:
 
     def send_off(self) -> None:
         """Start what is due, as far as there is room."""
-        now = self.checks.now()
+        now = self.checks.now() + NOW
         self._in_flight = {landed for landed in self._in_flight if not landed.done()}
         for prefix in self._due_trees(now):
             self._in_flight.add(self.trees.start(prefix, self.guard.gate(Priority.BACKGROUND), self.tasks).landed)
@@ -90,8 +93,8 @@ class Refresher:
 
     def earliest(self) -> float | None:
         """Tell when the next check is due (loop time), None when none is planned."""
-        lanes = [self.trees.planned, *self.checks.lanes.values()]
-        return min((due for lane in lanes if (due := lane.earliest()) is not None), default=None)
+        earliest = [self.trees.planned.earliest(), *(lane.earliest() for lane in self.checks.lanes.values())]
+        return min((due for due in earliest if due is not None), default=None)
 
     def stalled(self) -> bool:
         """Decide whether checks have stopped moving: an outage, or waiting for quota, is not that."""
@@ -134,5 +137,6 @@ class Refresher:
         self._ahead = ahead
         if slept > SLEPT:
             log.info(events.SUSPEND_NOTICED, seconds=round(slept, 1))
-            for lane in (self.trees.planned, *self.checks.lanes.values()):
+            self.trees.planned.pull(slept)
+            for lane in self.checks.lanes.values():
                 lane.pull(slept)

@@ -123,10 +123,10 @@ class Trees:
         self, tree: TreeEntry, pages: AsyncIterator[Mapping[Ref, Revision | Secret]], gate: GuardGate, seen: set[Ref]
     ) -> None:
         async for page in pages:
-            entries = [entry for ref in page if (entry := self._adopt(tree, ref))]
-            seen.update(page)
             if self.entries.get(tree.prefix) is not tree:
                 return  # a reload took the tree away meanwhile
+            entries = [entry for ref in page if (entry := self._adopt(tree, ref))]
+            seen.update(page)
             if entries:
                 await self.checks.check(entries, gate, known=page)
 

@@ -1,7 +1,7 @@
 """A world for the engine: values in memory, a clock that follows the loop, dice that show what a test says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.core.errors import Failure, NotFound, SecretError, Transient
@@ -44,7 +44,7 @@ class FakeSource:
     probes: list[list[Ref]] = field(default_factory=list)
     fetches: list[list[Ref]] = field(default_factory=list)
     plain: set[Ref] = field(default_factory=set)  # a probe of these brings the value itself
-    on_request: Callable[[], None] = lambda: None
+    requests: list[tuple[str, int]] = field(default_factory=list)  # operation, refs: one for each attempt
 
     def put(self, ref: Ref, value: bytes, version: str = "1", *, rotates_at: float | None = None) -> None:
         """Make a value current."""
@@ -67,42 +67,40 @@ class FakeSource:
 
     async def probe_tree(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Revision | Secret]]:
         """Walk in pages of `batch`, without plaintexts."""
-        async for page in self._walk(tree, gate):
+        async for page in self._walk(tree, gate, decrypted=False):
             yield {ref: secret if ref in self.plain else secret.revision for ref, secret in page.items()}
 
     async def fetch_tree(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Secret]]:
         """Walk in pages of `batch`."""
-        async for page in self._walk(tree, gate):
+        async for page in self._walk(tree, gate, decrypted=True):
             self.fetches.append(list(page))
             yield page
 
-    async def _walk(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Secret]]:
+    async def _walk(self, tree: Tree, gate: Gate, *, decrypted: bool) -> AsyncIterator[Mapping[Ref, Secret]]:
         below = [ref for ref in self.values if tree.rest_of(ref.id) is not None]
         for start in range(0, max(1, len(below)), self.batch):
             page = below[start : start + self.batch]
-            answers = await self._ask("GetParametersByPath", page, gate, raises=True)
-            yield {ref: answer for ref, answer in answers.items() if isinstance(answer, Secret)}
+            await self._send("GetParametersByPath", page, gate)
+            refused = [self.failures[ref] for ref in page if ref in self.failures]
+            if refused and decrypted:
+                raise refused[0]
+            yield {ref: self.values[ref] for ref in page}
 
-    async def _ask(
-        self, operation: str, refs: Sequence[Ref], gate: Gate, *, raises: bool = False
-    ) -> dict[Ref, Secret | Failure]:
-        async def attempt() -> dict[Ref, Secret | Failure]:
-            self.on_request()
+    async def _ask(self, operation: str, refs: Sequence[Ref], gate: Gate) -> dict[Ref, Secret | Failure]:
+        try:
+            await self._send(operation, refs, gate)
+        except (SecretError, Transient) as failure:
+            return dict.fromkeys(refs, failure)
+        return {ref: self._answer(ref) for ref in refs}
+
+    async def _send(self, operation: str, refs: Sequence[Ref], gate: Gate) -> None:
+        async def attempt() -> None:
+            self.requests.append((operation, len(refs)))
             await asyncio.sleep(self.latency)
             if self.outage is not None:
                 raise self.outage
-            return {ref: self._answer(ref) for ref in refs}
 
-        try:
-            answers = await gate.send(Call("ssm", operation, SCOPE, (Charge("ssm.get"),)), attempt)
-        except (SecretError, Transient) as failure:
-            if raises:
-                raise
-            return dict.fromkeys(refs, failure)
-        refused = [answer for answer in answers.values() if not isinstance(answer, Secret)]
-        if raises and refused:
-            raise refused[0]
-        return answers
+        await gate.send(Call("ssm", operation, SCOPE, (Charge("ssm.get"),)), attempt)
 
     def _answer(self, ref: Ref) -> Secret | Failure:
         if ref in self.failures:

@@ -1,6 +1,6 @@
 """The system's clocks, read once each."""
 
-import datetime
+import datetime as dt
 
 from sidecar.engine.clock import SystemClock
 
@@ -13,5 +13,5 @@ def test_trust_never_goes_back() -> None:
 
 def test_wall_is_the_time_of_day() -> None:
     """Wall time is the epoch's."""
-    before = datetime.datetime.now(datetime.UTC).timestamp()
+    before = dt.datetime.now(dt.UTC).timestamp()
     assert before <= SystemClock().wall() <= before + 60

@@ -1,0 +1,138 @@
+"""Configurations taken in one after the other: what is still wanted is not fetched again."""
+
+import asyncio
+
+import pytest
+
+from sidecar.core.config.models import Cache, TreeSpec
+from sidecar.core.freshness import Fresh
+from sidecar.core.refs import Pick, Selector, Tree
+from sidecar.engine.store import Kind
+from tests.engine.fakes import ssm
+from tests.engine.world import Laboratory, laboratory, spec
+
+DB, API = ssm("/db"), ssm("/api")
+
+pytestmark = pytest.mark.looptime
+
+
+def plant(lab: Laboratory) -> None:
+    """Make both values."""
+    lab.source.put(DB, b'{"user": "app", "password": "hunter2"}')
+    lab.source.put(API, b"key")
+
+
+async def test_a_reload_fetches_only_what_is_new() -> None:
+    """The old value stays held, untouched."""
+    async with laboratory() as lab:
+        plant(lab)
+        lab.declare({"db": DB})
+        await asyncio.sleep(1)
+        lab.declare({"db": DB, "api": API})
+        await asyncio.sleep(1)
+        assert lab.source.fetches == [[DB], [API]]
+
+
+async def test_a_reload_drops_what_is_no_longer_wanted() -> None:
+    """Its name, its plaintext and its checks."""
+    async with laboratory() as lab:
+        plant(lab)
+        lab.declare({"db": DB, "api": API})
+        await asyncio.sleep(1)
+        lab.declare({"db": DB})
+        assert lab.engine.catalogue.get("api") is None
+        assert lab.engine.store.get(API) is None
+        await asyncio.sleep(3600)
+        assert all(API not in probe for probe in lab.source.probes)
+
+
+async def test_fields_of_one_value_share_one_fetch() -> None:
+    """Two names for two fields: one entry."""
+    async with laboratory() as lab:
+        plant(lab)
+        user, password = (spec(type(DB)(DB.source, DB.id, field=field)) for field in ("user", "password"))
+        lab.declare({"user": user, "password": password})
+        await asyncio.sleep(1)
+        assert (lab.source.fetches, len(lab.engine.store)) == ([[DB]], 1)
+        assert lab.engine.catalogue.names_of(DB) == {"user", "password"}
+
+
+async def test_the_keenest_declaration_of_a_value_decides_its_interval() -> None:
+    """Declared for 5 m and for 10 s: checked each 10 s."""
+    async with laboratory() as lab:
+        plant(lab)
+        lab.declare({"slow": DB, "keen": spec(DB, refresh=10)})
+        assert lab.entry(DB).policy.refresh == 10
+
+
+async def test_a_shorter_interval_takes_effect_at_once() -> None:
+    """A reload from 1 h to 10 s does not wait for the hour to end."""
+    async with laboratory() as lab:
+        plant(lab)
+        lab.declare({"db": DB}, cache=Cache(refresh=3600))
+        await asyncio.sleep(1)
+        lab.declare({"db": DB}, cache=Cache(refresh=10))
+        await asyncio.sleep(10.1)
+        assert len(lab.source.probes) == 1
+
+
+async def test_an_on_demand_value_that_gets_declared_is_kept() -> None:
+    """It is held already: no fetch, and no longer evicted."""
+    async with laboratory() as lab:
+        plant(lab)
+        loop = asyncio.get_running_loop()
+        await lab.engine.resolver.get(lab.engine.resolver.open(DB), loop.time() + 1)
+        lab.declare({"db": DB})
+        assert lab.entry(DB).kind is Kind.DECLARED
+        await asyncio.sleep(7200)
+        assert isinstance(lab.entry(DB).look(lab.clock.trust()), Fresh)
+        assert lab.source.fetches == [[DB]]
+
+
+async def test_on_demand_values_take_the_new_policy() -> None:
+    """Cache settings are for all."""
+    async with laboratory() as lab:
+        plant(lab)
+        lab.engine.resolver.open(DB)
+        lab.declare(cache=Cache(refresh=60, ttl=100))
+        assert lab.entry(DB).policy.ttl == 100
+
+
+async def test_trees_stay_change_and_go() -> None:
+    """The same path is kept as it is, another path is walked anew, a missing one is forgotten."""
+    async with laboratory() as lab:
+        lab.source.put(ssm("/a/x"), b"1")
+        lab.source.put(ssm("/b/y"), b"2")
+        lab.declare(trees={"app": TreeSpec(Tree("/a"))})
+        await asyncio.sleep(1)
+        lab.declare(trees={"app": TreeSpec(Tree("/a"), refresh=30)})
+        assert (len(lab.source.fetches), lab.entry(ssm("/a/x")).held is not None) == (1, True)
+        lab.declare(trees={"app": TreeSpec(Tree("/b"))})
+        await asyncio.sleep(1)
+        assert [declared.name for declared in lab.engine.catalogue] == ["app/y"]
+        lab.declare()
+        assert (len(lab.engine.catalogue), len(lab.engine.store)) == (0, 0)
+
+
+async def test_an_identity_that_became_another_is_asked_anew() -> None:
+    """What the old one was allowed to read says nothing of the new one."""
+    async with laboratory() as lab:
+        plant(lab)
+        lab.source.put(ssm("/a/x"), b"1")
+        trees = {"app": TreeSpec(Tree("/a"))}
+        lab.declare({"db": DB}, trees)
+        await asyncio.sleep(1)
+        lab.engine.declarations.drop_identity("default")
+        assert len(lab.engine.store) == 0
+        lab.declare({"db": DB}, trees)
+        await asyncio.sleep(1)
+        assert lab.source.fetches.count([DB]) == 2
+        assert lab.engine.readings.unready() == []
+
+
+async def test_a_pinned_version_is_trusted_as_long_as_it_is_checked() -> None:
+    """Checked each hour, hence fresh for three, whatever the section's ttl."""
+    async with laboratory() as lab:
+        pinned = type(DB)(DB.source, "/db", selector=Selector(Pick.VERSION, "3"))
+        lab.declare({"db": pinned}, cache=Cache(refresh=60, ttl=120))
+        assert (lab.entry(pinned).policy.refresh, lab.entry(pinned).policy.ttl) == (3600, 10800)

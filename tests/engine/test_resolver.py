@@ -1,0 +1,249 @@
+"""What a caller finds, how long it waits, and what that costs AWS."""
+
+import asyncio
+
+import pytest
+
+from sidecar.core.config.models import Cache, OnDemand, TreeSpec
+from sidecar.core.errors import AccessDenied, Unreachable
+from sidecar.core.freshness import Absent, Fresh, Pending, Refused, Stale
+from sidecar.core.refs import Tree
+from tests.engine.fakes import ssm
+from tests.engine.world import Laboratory, laboratory, spec
+
+DB = ssm("/db")
+
+pytestmark = pytest.mark.looptime
+
+
+def within(seconds: float) -> float:
+    """Give a deadline."""
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def test_a_held_value_is_given_without_waiting(looptime: float) -> None:
+    """A hit never waits for AWS."""
+    async with laboratory() as lab:
+        lab.source.put(DB, b"hunter2")
+        lab.declare({"db": DB})
+        await asyncio.sleep(1)
+        lab.source.latency = 5
+        found = await lab.engine.resolver.get(lab.entry(DB), within(10))
+        assert isinstance(found.lookup, Fresh)
+        assert (found.waited, looptime) == (False, 1)
+
+
+async def test_a_thousand_callers_of_one_cold_value_cost_one_fetch() -> None:
+    """Single flight: those who come while it is fetched join."""
+    async with laboratory(polling=False) as lab:
+        lab.source.put(DB, b"hunter2")
+        lab.source.latency = 0.5
+        entry = lab.engine.resolver.open(DB)
+        found = await asyncio.gather(*(lab.engine.resolver.get(entry, within(10)) for _ in range(1000)))
+        assert len(lab.source.fetches) == 1
+        assert all(isinstance(each.lookup, Fresh) for each in found)
+        assert [each.collapsed for each in found].count(False) == 1
+
+
+async def test_a_caller_that_goes_away_cancels_nobody_elses_check() -> None:
+    """The flight goes on for those who stay."""
+    async with laboratory(polling=False) as lab:
+        lab.source.put(DB, b"hunter2")
+        lab.source.latency = 1
+        entry = lab.engine.resolver.open(DB)
+        async with asyncio.TaskGroup() as tasks:
+            leaver = tasks.create_task(lab.engine.resolver.get(entry, within(10)))
+            stayer = tasks.create_task(lab.engine.resolver.get(entry, within(10)))
+            await asyncio.sleep(0.5)
+            leaver.cancel()
+        assert isinstance(stayer.result().lookup, Fresh)
+        assert len(lab.source.fetches) == 1
+
+
+async def test_a_caller_waits_no_longer_than_it_said(looptime: float) -> None:
+    """The caller's wait ends first: pending, no failure known; the check goes on and is there for the next."""
+    async with laboratory(polling=False) as lab:
+        lab.source.put(DB, b"hunter2")
+        lab.source.latency = 5
+        entry = lab.engine.resolver.open(DB)
+        async with asyncio.TaskGroup() as tasks:
+            patient = tasks.create_task(lab.engine.resolver.get(entry, within(10)))
+            await asyncio.sleep(0)
+            found = await lab.engine.resolver.get(entry, within(2))
+            assert (found.lookup, found.collapsed, looptime) == (Pending(None), True, 2)
+        assert isinstance(patient.result().lookup, Fresh)
+        assert looptime == 5
+
+
+async def test_an_outage_is_told_after_the_callers_retries() -> None:
+    """Nothing held and AWS away: pending, with why."""
+    async with laboratory(polling=False, dice=1.0) as lab:
+        lab.source.outage = Unreachable("no network")
+        found = await lab.engine.resolver.get(lab.engine.resolver.open(DB), within(1))
+        assert isinstance(found.lookup, Pending)
+        assert found.lookup.failure is lab.source.outage
+
+
+async def test_a_recent_no_is_answered_from_memory() -> None:
+    """What AWS does not know is asked again only after negative_ttl."""
+    async with laboratory(polling=False) as lab:
+        entry = lab.engine.resolver.open(DB)
+        for _ in range(5):
+            assert isinstance((await lab.engine.resolver.get(entry, within(1))).lookup, Absent)
+        assert len(lab.source.fetches) == 1
+        await asyncio.sleep(10)
+        lab.source.put(DB, b"hunter2")
+        assert isinstance((await lab.engine.resolver.get(entry, within(1))).lookup, Fresh)
+
+
+async def test_a_refusal_ends_a_held_value_after_revoke_after() -> None:
+    """Lost permission shows at the next fetch; five minutes later the value is gone."""
+    async with laboratory() as lab:
+        lab.source.put(DB, b"hunter2")
+        lab.declare({"db": spec(DB, refresh=10)}, cache=Cache(revalidate=60, revoke_after=300))
+        await asyncio.sleep(1)
+        lab.source.failures[DB] = AccessDenied("no")
+        await asyncio.sleep(100)
+        assert isinstance((await lab.engine.resolver.get(lab.entry(DB), within(1))).lookup, Stale)
+        await asyncio.sleep(300)
+        assert isinstance((await lab.engine.resolver.get(lab.entry(DB), within(1))).lookup, Refused)
+
+
+async def test_a_stale_value_is_served_and_checked_behind_the_reader(looptime: float) -> None:
+    """After a suspend the first read is stale and at once; the next is fresh."""
+    async with laboratory() as lab:
+        lab.source.put(DB, b"hunter2")
+        lab.declare({"db": DB})
+        await asyncio.sleep(200)
+        lab.clock.suspend(3600)
+        found = await lab.engine.resolver.get(lab.entry(DB), within(10))
+        assert isinstance(found.lookup, Stale)
+        assert looptime == 200
+        await asyncio.sleep(0.1)
+        assert isinstance((await lab.engine.resolver.get(lab.entry(DB), within(10))).lookup, Fresh)
+
+
+async def test_a_caller_makes_a_background_check_go_first() -> None:
+    """Joining a check that waits for quota promotes it; the value is not fetched twice."""
+    async with laboratory(polling=False) as lab:
+        lab.source.put(DB, b"hunter2")
+        lab.source.latency = 1
+        lab.declare({"db": DB})
+        lab.engine.refresher.send_off()
+        found = await lab.engine.resolver.get(lab.entry(DB), within(10))
+        assert (found.collapsed, len(lab.source.fetches)) == (True, 1)
+
+
+async def test_a_burst_of_refreshes_costs_one_check() -> None:
+    """A refresh reaches AWS at most once in min_refresh, however many ask."""
+    async with laboratory(polling=False) as lab:
+        lab.source.put(DB, b"old")
+        entry = lab.engine.resolver.open(DB)
+        await lab.engine.resolver.get(entry, within(1))
+        lab.source.put(DB, b"new", version="2")
+        assert await lab.engine.resolver.refresh([entry], within(1)) == []
+        await asyncio.sleep(1)
+        changed = await asyncio.gather(*(lab.engine.resolver.refresh([entry], within(1)) for _ in range(50)))
+        assert all(each == [entry] for each in changed)
+        assert (len(lab.source.probes), lab.value(DB)) == (1, b"new")
+
+
+async def test_refreshing_many_costs_batches() -> None:
+    """A hundred values are checked in ten calls."""
+    async with laboratory(polling=False) as lab:
+        refs = [ssm(f"/p/{n}") for n in range(100)]
+        for ref in refs:
+            lab.source.put(ref, b"x")
+        lab.declare({f"p{n}": ref for n, ref in enumerate(refs)})
+        changed = await lab.engine.resolver.refresh([lab.entry(ref) for ref in refs], within(10))
+        assert (len(changed), len(lab.source.fetches)) == (100, 10)
+
+
+async def test_refreshing_all_walks_the_trees_too() -> None:
+    """Values and trees alike."""
+    async with laboratory(polling=False) as lab:
+        lab.source.put(DB, b"hunter2")
+        lab.source.put(ssm("/app/x"), b"1")
+        lab.declare({"db": DB}, {"app": TreeSpec(Tree("/app"))})
+        changed = await lab.engine.resolver.refresh_all(within(10))
+        assert {str(entry.ref) for entry in changed} == {"ssm:/db", "ssm:/app/x"}
+
+
+async def test_on_demand_values_are_bounded() -> None:
+    """Beyond max_entries the least recently used go; the idle go too."""
+    async with laboratory() as lab:
+        lab.declare(on_demand=OnDemand(max_entries=2, idle=600))
+        for n in range(3):
+            lab.source.put(ssm(f"/{n}"), b"x")
+            await lab.engine.resolver.get(lab.engine.resolver.open(ssm(f"/{n}")), within(1))
+        await asyncio.sleep(1)
+        assert [str(entry.ref) for entry in lab.engine.store] == ["ssm:/1", "ssm:/2"]
+        await asyncio.sleep(601)
+        assert len(lab.engine.store) == 0
+        fetches = len(lab.source.fetches) + len(lab.source.probes)
+        await asyncio.sleep(3600)
+        assert len(lab.source.fetches) + len(lab.source.probes) == fetches
+
+
+async def test_the_previous_version_can_be_had_for_a_while() -> None:
+    """For apps that must accept both during a rotation."""
+    async with laboratory(polling=False) as lab:
+        lab.source.put(DB, b"old")
+        entry = lab.engine.resolver.open(DB)
+        await lab.engine.resolver.get(entry, within(1))
+        assert lab.engine.resolver.previous(entry) is None
+        await asyncio.sleep(1)
+        lab.source.put(DB, b"new", version="2")
+        await lab.engine.resolver.refresh([entry], within(1))
+        previous = lab.engine.resolver.previous(entry)
+        assert previous is not None
+        assert previous.plaintext.reveal() == b"old"
+        await asyncio.sleep(900)
+        assert lab.engine.resolver.previous(entry) is None
+
+
+class TestNames:
+    """From a name to what it stands for."""
+
+    async def test_a_declared_name_is_found(self) -> None:
+        """Without waiting."""
+        async with laboratory(polling=False) as lab:
+            lab.declare({"db": DB})
+            declared = await lab.engine.resolver.find("db", within(1))
+            assert declared is not None
+            assert declared.ref == DB
+
+    async def test_an_unknown_name_is_not_waited_for(self, looptime: float) -> None:
+        """Nothing could bring it."""
+        async with laboratory(polling=False) as lab:
+            lab.declare({"db": DB})
+            assert await lab.engine.resolver.find("nope", within(5)) is None
+            assert looptime == 0
+
+    async def test_a_name_below_a_tree_waits_for_its_first_walk(self, looptime: float) -> None:
+        """At the start the names of a tree are not known yet."""
+        async with laboratory(polling=False) as lab:
+            await self._plant(lab)
+            assert await lab.engine.resolver.find("app/x", within(5)) is not None
+            assert looptime == 1
+            assert await lab.engine.resolver.find("app/y", within(5)) is None
+            assert looptime == 1
+
+    async def test_the_wait_for_a_walk_ends_with_the_callers(self, looptime: float) -> None:
+        """A slow walk holds nobody longer than it said."""
+        async with laboratory(polling=False) as lab:
+            await self._plant(lab)
+            assert await lab.engine.resolver.find("app/x", within(0.5)) is None
+            assert looptime == 0.5
+
+    async def test_a_walk_that_fails_is_not_waited_for_again(self) -> None:
+        """The caller is told what is known: there is no such name now."""
+        async with laboratory(polling=False) as lab:
+            await self._plant(lab)
+            lab.source.outage = Unreachable("down")
+            assert await lab.engine.resolver.find("app/x", within(2)) is None
+
+    async def _plant(self, lab: Laboratory) -> None:
+        lab.source.latency = 1
+        lab.source.put(ssm("/prod/x"), b"1")
+        lab.declare(trees={"app": TreeSpec(Tree("/prod"))})

@@ -1,0 +1,161 @@
+"""Trees: new parameters appear, deleted ones go, and a walk costs what it must."""
+
+import asyncio
+
+import pytest
+
+from sidecar.core.config.models import TreeSpec
+from sidecar.core.errors import AccessDenied, KeyUnusable, Unreachable
+from sidecar.core.freshness import Fresh, Refused, Stale
+from sidecar.core.refs import Ref, Tree
+from tests.engine.fakes import ssm
+from tests.engine.world import Laboratory, laboratory, spec
+
+A, B = ssm("/prod/a"), ssm("/prod/sub/b")
+APP = {"app": TreeSpec(Tree("/prod"), refresh=60)}
+
+pytestmark = pytest.mark.looptime
+
+
+def plant(lab: Laboratory, *refs: Ref) -> None:
+    """Make parameters."""
+    for ref in refs:
+        lab.source.put(ref, b"v1")
+
+
+def names(lab: Laboratory) -> list[str]:
+    """Give the names that an app can ask for."""
+    return sorted(declared.name for declared in lab.engine.catalogue)
+
+
+async def test_a_tree_brings_its_parameters_under_its_name() -> None:
+    """`app: ssm:/prod/` gives app/<rest>."""
+    async with laboratory() as lab:
+        plant(lab, A, B)
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        assert names(lab) == ["app/a", "app/sub/b"]
+        assert lab.value(B) == b"v1"
+
+
+async def test_a_first_walk_fetches_once_and_later_ones_probe() -> None:
+    """KMS decryptions = values first held + values changed."""
+    async with laboratory() as lab:
+        plant(lab, *(ssm(f"/prod/{n}") for n in range(25)))
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        assert [len(page) for page in lab.source.fetches] == [10, 10, 5]
+        await asyncio.sleep(600)
+        assert len(lab.source.fetches) == 3
+        lab.source.put(ssm("/prod/7"), b"v2", version="2")
+        await asyncio.sleep(70)
+        assert lab.source.fetches[3:] == [[ssm("/prod/7")]]
+        assert lab.value(ssm("/prod/7")) == b"v2"
+        assert lab.source.probes == []
+
+
+async def test_new_parameters_appear_and_deleted_ones_go() -> None:
+    """At the next walk, plaintext included."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        plant(lab, B)
+        del lab.source.values[A]
+        await asyncio.sleep(70)
+        assert names(lab) == ["app/sub/b"]
+        assert lab.engine.store.get(A) is None
+
+
+async def test_a_declared_secret_of_the_same_name_wins() -> None:
+    """The tree's parameter is held back, its walk does not disturb the declared one."""
+    async with laboratory() as lab:
+        other = ssm("/other")
+        plant(lab, A, other)
+        lab.declare({"app/a": other}, APP)
+        await asyncio.sleep(1)
+        declared = lab.engine.catalogue.get("app/a")
+        assert declared is not None
+        assert declared.ref == other
+        del lab.source.values[A]
+        await asyncio.sleep(70)
+        assert names(lab) == ["app/a"]
+
+
+async def test_a_value_that_is_declared_and_in_a_tree_is_held_once() -> None:
+    """Both names, one entry; the tree's end does not take it away."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.declare({"own": spec(A, refresh=30)}, APP)
+        await asyncio.sleep(1)
+        assert (len(lab.engine.store), names(lab)) == (1, ["app/a", "own"])
+        lab.declare({"own": spec(A, refresh=30)})
+        assert (names(lab), lab.value(A)) == (["own"], b"v1")
+
+
+async def test_one_unusable_key_does_not_hide_the_rest() -> None:
+    """A page that cannot be decrypted is probed, then fetched one by one."""
+    async with laboratory() as lab:
+        plant(lab, A, B)
+        lab.source.failures[A] = KeyUnusable("disabled")
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        assert isinstance(lab.entry(B).look(lab.clock.trust()), Fresh)
+
+
+async def test_an_outage_leaves_the_members_as_they_are_and_is_retried() -> None:
+    """They are unconfirmed, hence stale after a while; when AWS is back they are fresh within seconds."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        lab.source.outage = Unreachable("down")
+        await asyncio.sleep(240)
+        assert isinstance(lab.entry(A).look(lab.clock.trust()), Stale)
+        lab.source.outage = None
+        await asyncio.sleep(30)
+        assert isinstance(lab.entry(A).look(lab.clock.trust()), Fresh)
+
+
+async def test_a_tree_that_is_refused_revokes_its_members() -> None:
+    """Lost permission on the path counts for what lies below it."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        lab.source.outage = AccessDenied("no")  # a whole call can be refused as well
+        await asyncio.sleep(400)
+        assert isinstance(lab.entry(A).look(lab.clock.trust()), Refused)
+
+
+async def test_a_tree_is_not_ready_before_its_first_walk() -> None:
+    """Readiness waits for the tree, and says why it is late."""
+    async with laboratory() as lab:
+        lab.source.outage = Unreachable("down")
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        assert [(each.name, each.reason) for each in lab.engine.readings.unready()] == [("app/", "unreachable")]
+        lab.source.outage = None
+        await asyncio.sleep(30)
+        assert lab.engine.readings.unready() == []
+
+
+async def test_a_tree_taken_away_under_way_adopts_nothing() -> None:
+    """A reload during a walk: what the walk brings later is dropped."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.source.latency = 5
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        lab.declare()
+        await asyncio.sleep(10)
+        assert (names(lab), len(lab.engine.store)) == ([], 0)
+
+
+async def test_a_parameter_that_cannot_have_a_name_is_left_out() -> None:
+    """A segment `..` is fine for nobody; the rest is held."""
+    async with laboratory() as lab:
+        plant(lab, A, ssm("/prod/.."))
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        assert names(lab) == ["app/a"]
