@@ -251,11 +251,9 @@ def translate_item(code: str, message: str, asked: Asked) -> Failure:
     return _answered(_Refusal(code, message), asked)
 
 
-def blames_credentials(error: Exception, asked: Asked) -> bool:
+def blames_credentials(error: Exception, service: str) -> bool:
     """Tell whether other credentials could change the answer: those at hand should be forgotten."""
-    if not isinstance(error, sdk.ClientError):
-        return False
-    return _meaning(_Refusal.of(error), asked.service) is Meaning.CREDENTIALS
+    return isinstance(error, sdk.ClientError) and _meaning(_Refusal.of(error), service) is Meaning.CREDENTIALS
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Identity:
         self._login = Login(spec.profile, spec.role_arn, spec.external_id, spec.endpoint_url)
         self.sessions.introduce(self._endpoint("sts", self.region))
         if spec.role_arn:
-            self.learn(spec.role_arn)
+            self.known_account = spec.role_arn.split(":")[4]  # arn:partition:iam::account:role/name
 
     def scope(self, region: str) -> Scope:
         """Say whose quotas a request in this region uses."""
@@ -117,14 +117,16 @@ class Identity:
 
     async def _attempt(self, question: Question[T]) -> T:
         asked = Asked(question.about, question.service, question.operation, question.region, self.name)
+        wallet = self.sessions.wallet(self._login)
+        used = wallet.held
         try:
             client = await self.sessions.client(self._endpoint(question.service, question.region))
             answer = await getattr(client, xform_name(question.operation))(**question.parameters)
         except (SecretError, Transient):
             raise
         except Exception as error:  # the SDK lets out whatever an odd answer makes it stumble over
-            if blames_credentials(error, asked):
-                self.sessions.wallet(self._login).forget()
+            if blames_credentials(error, question.service):
+                wallet.forget(used)
             raise translate(error, asked) from error
         return question.read(Answer(answer, question.about))
 

@@ -24,7 +24,7 @@ from botocore.credentials import ReadOnlyCredentials
 
 import sidecar
 from sidecar.aws.answers import Answer
-from sidecar.aws.errors import Asked, translate
+from sidecar.aws.errors import Asked, blames_credentials, translate
 from sidecar.aws.models import TrimmedLoader
 from sidecar.core.errors import Failure
 
@@ -70,14 +70,19 @@ class Wallet:
         """Know of no account, in the way in which the SDK asks first."""
         return self.get_account_id
 
-    def forget(self) -> None:
-        """Look anew at the next request."""
-        self._held = None
+    @property
+    def held(self) -> Credentials | None:
+        """What was found last, None before the first look."""
+        return self._held
+
+    def forget(self, useless: Credentials | None) -> None:
+        """Look anew at the next request, unless others than the useless ones were found meanwhile."""
+        if useless is None or useless is self._held:
+            self._held = None
 
     async def _get(self) -> Credentials:
         async with self._looking:  # one walk through the chain, however many wait for it
-            if self._held is None:
-                self._held = await self._look()
+            self._held = self._held or await self._look()
         if self._held is None:
             raise sdk.NoCredentialsError
         return self._held
@@ -159,10 +164,13 @@ class Sessions:
         """Give the client of this endpoint, made when it is asked for first. Needs no credentials yet."""
         if endpoint not in self._clients:
             async with self._building:
-                if endpoint not in self._clients:
-                    await asyncio.to_thread(self._loader.preload, endpoint.service)
-                    self._clients[endpoint] = await self._open.enter_async_context(self._build(endpoint))
+                self._clients[endpoint] = self._clients.get(endpoint) or await self._make(endpoint)
         return self._clients[endpoint]
+
+    async def _make(self, endpoint: Endpoint) -> AioBaseClient:
+        await asyncio.to_thread(self._loader.preload, endpoint.service)
+        made: AioBaseClient = await self._open.enter_async_context(self._build(endpoint))
+        return made
 
     def _build(self, endpoint: Endpoint) -> "ClientContext":
         login = endpoint.login
@@ -227,11 +235,17 @@ class Sessions:
         login = place.login
         source = replace(place, login=replace(login, role_arn=None, external_id=None), service="sts")
         self.introduce(source)
-        client = await self.client(source)
+        client, wallet = await self.client(source), self.wallet(source.login)
         external = {"ExternalId": login.external_id} if login.external_id else {}
-        answer = await client.assume_role(
-            RoleArn=login.role_arn, RoleSessionName=_session_name(), DurationSeconds=ROLE_SESSION, **external
-        )
+        used = wallet.held
+        try:
+            answer = await client.assume_role(
+                RoleArn=login.role_arn, RoleSessionName=_session_name(), DurationSeconds=ROLE_SESSION, **external
+            )
+        except sdk.ClientError as error:
+            if blames_credentials(error, "sts"):
+                wallet.forget(used)
+            raise
         given = Answer(answer, str(login.role_arn)).nested("Credentials")
         return {
             "access_key": given.text("AccessKeyId"),

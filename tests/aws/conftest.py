@@ -45,10 +45,10 @@ def credentials(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    if "account" in request.fixturenames:
-        found: AwsAccount = request.getfixturevalue("account")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", found.id)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
+    asked = next((name for name in ("account", "aws") if name in request.fixturenames), None)
+    found: AwsAccount | None = request.getfixturevalue(asked) if asked else None
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", found.id if found else "111111111111")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
 
 
 @pytest.fixture
@@ -83,10 +83,8 @@ async def script() -> AsyncIterator[ScriptedAws]:
 
 
 @pytest.fixture
-async def scripted_room(script: ScriptedAws, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Aws]:
+async def scripted_room(script: ScriptedAws, metrics: Metrics) -> AsyncIterator[Aws]:
     """Give the room under test, wired to the script."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "111111111111")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
     async with Aws({"default": IdentitySpec(region="eu-west-1", endpoint_url=script.url)}, {}, metrics) as aws:
         yield aws
 

@@ -212,7 +212,7 @@ def test_time_outs_are_told_apart() -> None:
 )
 def test_only_bad_credentials_are_worth_forgetting(error: Exception, blamed: bool) -> None:  # noqa: FBT001 -- a table
     """Other credentials can mend an expired token, not a wrong clock or a denial."""
-    assert blames_credentials(error, asked()) is blamed
+    assert blames_credentials(error, "ssm") is blamed
 
 
 def test_an_item_of_a_batch_is_read_like_an_answer() -> None:
