@@ -97,9 +97,16 @@ def example() -> str:
 
 
 def daemon_section(text: str) -> str | None:
-    """Return the seed file's `sidecar:` section as YAML, None when it has none; raises BadSeed."""
-    section = _load(text).get("sidecar")
-    return None if section is None else yaml.safe_dump(section, sort_keys=False)
+    """Return the seed file's `sidecar:` section on the lines where it stands, None without one; raises BadSeed."""
+    _load(text)
+    document = yaml.compose(text)
+    if not isinstance(document, yaml.MappingNode):
+        return None
+    section = next((value for key, value in document.value if key.value == "sidecar"), None)
+    if section is None:
+        return None
+    start, end = section.start_mark, section.end_mark
+    return "\n" * int(start.line) + " " * int(start.column) + text[int(start.index) : int(end.index)]
 
 
 def parse_seed(text: str) -> Seed:

@@ -135,4 +135,19 @@ def test_example_can_be_planted_and_read_by_a_daemon() -> None:
     section = daemon_section(example())
     assert section is not None
     assert yaml.safe_load(section)["trees"] == {"app": "ssm:/dev/app/"}
-    assert daemon_section("secrets: {}") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "section"),
+    [
+        ("secrets: {}", None),
+        ("", None),
+        ("a: 1\nsidecar:\n  # why\n  log: {level: debug}\n  cache:\n    ttl: 1m\nb: 2", "\n\n\n  log: {level: debug}"),
+        ("sidecar: {log: {level: debug}}\nb: 2", "         {log: {level: debug}}"),
+    ],
+)
+def test_daemon_section_keeps_its_lines(text: str, section: str | None) -> None:
+    """What is wrong in it is reported on the line where it stands in the seed file."""
+    found = daemon_section(text)
+    assert (found and found.startswith(section or "?")) if section else found is None
+    assert yaml.safe_load(found or "{}") == (yaml.safe_load(text) or {}).get("sidecar", {})
