@@ -1,0 +1,55 @@
+"""Run the daemon: read its configuration and start it. Imports all of it, so only `run` and `dev` import this."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from sidecar import app
+from sidecar.accounts import SystemAccounts
+from sidecar.app import Bound
+from sidecar.cli.sources import find_config, read_text
+from sidecar.core.config.loading import load
+from sidecar.core.config.models import Config
+from sidecar.hardening import harden
+from sidecar.telemetry import events
+from sidecar.telemetry.logs import set_up_logs
+
+log = structlog.get_logger()
+
+
+def load_config(
+    file: tuple[str, str] | None, environ: Mapping[str, str], defaults: tuple[str, str] | None = None
+) -> Config:
+    """Read everything that configures; raises ConfigError with every problem."""
+    return load(file=file, environ=environ, accounts=SystemAccounts(), defaults=defaults)
+
+
+def run(
+    read: Callable[[], Config],
+    *,
+    any_ops_port: bool = False,
+    on_bound: Callable[[Bound, Config], None] = lambda _bound, _config: None,
+) -> None:
+    """Run the daemon with what `read` gives, again on SIGHUP, until SIGTERM or SIGINT.
+
+    `on_bound` is called once the socket answers. Raises ConfigError when the first reading fails, and BindError.
+    """
+    weakness = harden()
+    config = read()
+    set_up_logs(config.log.level, config.log.format, sys.stderr)
+    if weakness:
+        log.warning(events.HARDENING_FAILED, why=weakness)
+    app.main(config, load=read, any_ops_port=any_ops_port, on_bound=lambda bound: on_bound(bound, config))
+
+
+def run_configured(option: Path | None) -> None:
+    """Run the daemon that the file and the environment configure; a reload looks for the file again."""
+    run(lambda: load_config(_found(option), os.environ))
+
+
+def _found(option: Path | None) -> tuple[str, str] | None:
+    path = find_config(option, os.environ)
+    return read_text(path) if path else None

@@ -1,0 +1,39 @@
+"""Hold the options that several commands share."""
+
+from pathlib import Path
+
+import click
+
+from sidecar.core.config.units import Unwanted, parse_duration
+
+
+def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    try:
+        return parse_duration(value)
+    except Unwanted as error:
+        raise click.BadParameter(str(error)) from error
+
+
+socket_option = click.option(
+    "--socket",
+    type=click.Path(path_type=Path),
+    help="The daemon's socket. Else $SIDECAR_SOCKET, the configuration's, .sidecar/sidecar.sock, "
+    "/run/sidecar/sidecar.sock.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="The configuration. Else $SIDECAR_CONFIG, ./sidecar.yaml, /etc/sidecar/sidecar.yaml.",
+)
+
+wait_option = click.option(
+    "--wait",
+    callback=_seconds,
+    metavar="DURATION",
+    default="10s",
+    show_default=True,
+    help="How long the daemon may wait for AWS where nothing is held.",
+)

@@ -1,0 +1,19 @@
+"""`sidecar run`: the daemon."""
+
+from pathlib import Path
+
+import click
+
+from sidecar.cli.options import config_option
+
+
+@click.command("run", epilog="Example: sidecar run --config sidecar.yaml")
+@config_option
+def command(config: Path | None) -> None:
+    """Run the daemon until SIGTERM; SIGHUP reloads its configuration.
+
+    Everything can also be configured by the environment: SIDECAR_SECRETS="db=sm:prod/db#password" is enough.
+    """
+    from sidecar.cli.daemon import run_configured  # noqa: PLC0415 -- the whole daemon, only for those who run it
+
+    run_configured(config)

@@ -1,0 +1,107 @@
+"""Lay records out for the eye, as the daemon describes secrets and quotas. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+Record = Mapping[str, object]
+
+SHORT: Final = 12
+"""How many characters of a version are enough to tell it from another."""
+
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
+
+
+def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Align cells; two spaces between columns."""
+    listed = list(rows)
+    widths = [max(len(cell) for cell in column) for column in zip(*listed, strict=True)]
+    for row in listed:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def secrets_table(secrets: Iterable[Record], now: datetime) -> Iterator[str]:
+    """Show each secret: how it stands, how old the confirmation is, when the next check is due."""
+    head = ("NAME", "STATE", "AGE", "VERSION", "NEXT CHECK", "REF")
+    yield from columns([head, *(_secret_row(secret, now) for secret in secrets)])
+
+
+def quotas_table(quotas: Iterable[Record]) -> Iterator[str]:
+    """Show what is allowed of each quota and what is used."""
+    head = ("QUOTA", "ACCOUNT", "REGION", "RATE/S", "MOST/S", "LIMIT/S", "USED/S", "WAITING", "THROTTLED", "REFUSED")
+    numbers = ("rate", "ceiling", "limit", "used", "waiting", "throttled", "refused")
+    yield from columns(
+        [
+            head,
+            *(
+                (
+                    *(text(quota, key) for key in ("quota", "account", "region")),
+                    *(_number(quota, key) for key in numbers),
+                )
+                for quota in quotas
+            ),
+        ]
+    )
+
+
+def reasons(secrets: Iterable[Record]) -> Iterator[str]:
+    """Say of each secret that has trouble what it is and what to do."""
+    for secret in secrets:
+        if reason := text(secret, "reason"):
+            yield f"{text(secret, 'name')}: {text(secret, 'detail') or reason}. {text(secret, 'mend')}".rstrip()
+
+
+def unready_line(detail: Record) -> str:
+    """Say in one line why the daemon is not ready, from what /readyz or the status tells."""
+    missing = detail.get("unready")
+    names = [f"{text(each, 'name')} ({text(each, 'reason')})" for each in missing] if isinstance(missing, list) else []
+    return ", ".join(names) or text(detail, "reason") or "it does not say why"
+
+
+def change_line(secret: Record) -> str:
+    """Say in one line what a watch told."""
+    when, name = text(secret, "fetched_at") or "-", text(secret, "name")
+    if secret.get("version") is None:
+        return f"{when}  {name}  {text(secret, 'state')}  {text(secret, 'detail')}".rstrip()
+    return f"{when}  {name}  {text(secret, 'state')}  version {text(secret, 'version')}"
+
+
+def text(record: Record, key: str) -> str:
+    """Give a member as text, empty where there is none."""
+    value = record.get(key)
+    return "" if value is None else str(value)
+
+
+def moment(record: Record, key: str) -> datetime | None:
+    """Give a member that is a time."""
+    value = record.get(key)
+    return datetime.fromisoformat(value) if isinstance(value, str) else None
+
+
+def span(seconds: float) -> str:
+    """Write seconds as people do: 4.2s, 3m12s, 5h3m, 2d4h."""
+    if seconds < 10:  # noqa: PLR2004 -- below it, tenths matter
+        return f"{max(seconds, 0):.1f}s"
+    rest = int(seconds)
+    for index, (size, unit) in enumerate(_UNITS):
+        if rest >= size:
+            smaller, name = _UNITS[index + 1] if index + 1 < len(_UNITS) else (1, "s")
+            return f"{rest // size}{unit}{rest % size // smaller}{name}"
+    return f"{rest}s"
+
+
+def _secret_row(secret: Record, now: datetime) -> Sequence[str]:
+    confirmed, due = moment(secret, "confirmed_at"), moment(secret, "next_check_at")
+    return (
+        text(secret, "name"),
+        text(secret, "state"),
+        span((now - confirmed).total_seconds()) if confirmed else "-",
+        text(secret, "version")[:SHORT] or "-",
+        f"in {span((due - now).total_seconds())}" if due else "-",
+        text(secret, "ref"),
+    )
+
+
+def _number(record: Record, key: str) -> str:
+    value = record.get(key)
+    return f"{value:g}" if isinstance(value, int | float) else "-"
