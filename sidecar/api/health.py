@@ -4,7 +4,7 @@ Must not decide what is healthy or ready; the engine does.
 """
 
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypedDict
 
 from sidecar import __version__
 from sidecar.api.answers import JSON, UNCACHED, Answer, json_answer, timestamp, to_json
@@ -38,24 +38,33 @@ async def serve_metrics(services: Services, ask: Ask) -> Answer:
 
 async def serve_status(services: Services, ask: Ask) -> Answer:
     """Answer with how the daemon and the caller's secrets stand; with the quotas where the caller is admin."""
+    access, readiness = services.permits.access, _readiness(services)
     status = {
         "version": __version__,
         "started_at": timestamp(services.started_at),
         "now": timestamp(services.engine.readings.clock.wall()),
         "healthy": not services.engine.refresher.stalled(),
-        **_readiness(services),
+        **readiness,
+        "unready": [each for each in readiness["unready"] if access.may_read(ask.caller, each["name"])],
     }
-    if services.permits.access.is_admin(ask.caller):
+    if access.is_admin(ask.caller):
         status["quotas"] = [_quota(reading) for reading in services.guard.readings()]
     secrets = [to_json(describe(services, target)) async for target in visible(services, ask)]
     return Answer(HTTPStatus.OK, f'{to_json(status)[:-1]}, "secrets": [{", ".join(secrets)}]}}'.encode(), JSON)
 
 
-def _readiness(services: Services) -> dict[str, object]:
-    if services.patience.ended:
-        return {"ready": False, "reason": "stopping", "unready": []}
+class Readiness(TypedDict):
+    """Whether the daemon is ready, and if not, why."""
+
+    ready: bool
+    stopping: bool
+    unready: list[dict[str, str]]
+
+
+def _readiness(services: Services) -> Readiness:
+    stopping = services.patience.ended
     unready = [{"name": each.name, "reason": each.reason} for each in services.engine.readings.unready()]
-    return {"ready": not unready, "unready": unready}
+    return {"ready": not unready and not stopping, "stopping": stopping, "unready": unready}
 
 
 def _quota(reading: QuotaReading) -> dict[str, object]:

@@ -70,9 +70,9 @@ async def find_name(services: Services, ask: Ask, name: Name) -> Target:
     return Target(resolver.open(declared.ref.whole), declared.ref.field, declared)
 
 
-def find_ref(services: Services, ask: Ask, text: str) -> Target:
+async def find_ref(services: Services, ask: Ask, text: str) -> Target:
     """Find a reference in any spelling, to be held from now on; raises BadRef, CallerDenied."""
-    asked = parse_any(text)
+    asked = await services.localise(parse_any(text), ask.deadline)
     ref = replace(services.engine.store.canonical(asked.whole), field=asked.field)
     ask.accesses[str(ref)] = None
     services.permits.check_ref(ask.caller, ref)

@@ -3,14 +3,19 @@
 Must not do anything by itself.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sidecar.api.bodies import Bodies
 from sidecar.api.patience import Patience
 from sidecar.api.permits import Permits
+from sidecar.core.refs import Ref
 from sidecar.engine.engine import Engine
 from sidecar.engine.guard import Guard
 from sidecar.telemetry import Metrics
+
+Localise = Callable[[Ref, float], Awaitable[Ref]]
+"""Spell a reference canonically; may ask AWS for the account once, no longer than the deadline (loop time)."""
 
 
 @dataclass(slots=True)
@@ -23,6 +28,7 @@ class Services:
     permits: Permits
     boot: str  # differs from start to start: positions of one life mean nothing in the next
     started_at: float  # wall seconds
+    localise: Localise  # an ARN of one's own becomes the name that rules are written for; raises BadRef
     audit: bool = False
     bodies: Bodies = field(default_factory=Bodies)
     patience: Patience = field(default_factory=Patience)

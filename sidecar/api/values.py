@@ -45,7 +45,7 @@ async def serve_secret(services: Services, ask: Ask) -> Answer:
 
 async def serve_resolve(services: Services, ask: Ask) -> Answer:
     """Answer the same for a reference that need not be declared."""
-    return await _describe(services, ask, find_ref(services, ask, ask.query["ref"][0]))
+    return await _describe(services, ask, await find_ref(services, ask, ask.query["ref"][0]))
 
 
 async def serve_values(services: Services, ask: Ask) -> Answer:

@@ -15,7 +15,7 @@ from sidecar.api.server import Interface
 from sidecar.api.services import Services
 from sidecar.api.sockets import UnixListener, bind_tcp, bind_unix
 from sidecar.core.access import Access, Declared, Globs, Rule
-from sidecar.core.config.models import Cache, OnDemand
+from sidecar.core.config.models import Cache
 from sidecar.core.config.units import Address
 from sidecar.core.errors import Failure
 from sidecar.core.ports import Gate
@@ -28,6 +28,11 @@ BOOT = "b00t"
 DB = ssm("/prod/db")
 API = ssm("/prod/api")
 JSON_DB = b'{"user": "app", "password": "canary-1"}'
+
+
+async def as_spelt(ref: Ref, _deadline: float) -> Ref:
+    """Know no account: a reference stays as it was asked."""
+    return ref
 
 
 @dataclass(frozen=True)
@@ -66,16 +71,26 @@ class HeldSource(FakeSource):
 
 @dataclass
 class SeenPatience(Patience):
-    """Patience that tells a test when a request has begun to wait."""
+    """Patience that tells a test when a request has begun to wait, and when an idle one has left."""
 
     begun: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    left: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+
+    def hurry(self) -> None:
+        """End all waits at once, as though the grace were over."""
+        now = asyncio.get_running_loop().time()
+        for timeout in (*self._idle, *self._busy):
+            timeout.reschedule(now)
 
     @asynccontextmanager
     async def idle(self, deadline: float | None = None) -> AsyncIterator[None]:
         """Tell, then wait."""
         async with super().idle(deadline):
             self.begun.release()
-            yield
+            try:
+                yield
+            finally:
+                self.left.release()
 
     @asynccontextmanager
     async def busy(self, deadline: float) -> AsyncIterator[None]:
@@ -178,27 +193,24 @@ async def served(
     secrets: Mapping[str, Ref] | None = None,
     *,
     cache: Cache | None = None,
-    on_demand: OnDemand | None = None,
     source: FakeSource | None = None,
-    audit: bool = False,
+    polling: bool = False,
 ) -> AsyncIterator[Served]:
     """Serve until the block ends. The value of `db` is there in AWS, that of `api` too; nothing is held yet."""
     with tempfile.TemporaryDirectory(prefix="sidecar-") as directory:
         listener = open_listener(directory)
-        async with laboratory(polling=False) as lab:
+        async with laboratory(polling=polling) as lab:
             lab.sources.by_route[SSM] = source or FakeSource()
             lab.source.put(DB, JSON_DB)
             lab.source.put(API, b"canary-api")
-            lab.declare(secrets or {"db": DB, "api": API}, cache=cache, on_demand=on_demand)
+            lab.declare(secrets or {"db": DB, "api": API}, cache=cache)
             permits = Permits(Access([]), Declared({}, {}), Globs(["*"]))
             patience = SeenPatience()
-            services = Services(
-                lab.engine, lab.guard, lab.metrics, permits, BOOT, lab.clock.wall(), audit=audit, patience=patience
-            )
+            services = Services(lab.engine, lab.guard, lab.metrics, permits, BOOT, lab.clock.wall(), as_spelt, patience=patience)
             interface = Interface(services)
             ops = bind_tcp(Address("127.0.0.1", 0))
             one = Served(lab, services, interface, patience, listener.path, ops.getsockname())
-            one.permit(on_demand=lab.engine.refresher.on_demand.allow)
+            one.permit()
             await interface.serve_unix(listener)
             await interface.serve_ops(ops)
             try:
@@ -212,4 +224,4 @@ async def in_memory() -> AsyncIterator[Services]:
     """Give what the routes work with, without sockets: for virtual time."""
     async with laboratory(polling=False) as lab:
         permits = Permits(Access([]), Declared({}, {}), Globs(["*"]))
-        yield Services(lab.engine, lab.guard, lab.metrics, permits, BOOT, lab.clock.wall())
+        yield Services(lab.engine, lab.guard, lab.metrics, permits, BOOT, lab.clock.wall(), as_spelt)

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from sidecar.core.config.models import Cache, OnDemand
+from sidecar.core.config.models import Cache
 from sidecar.core.errors import AccessDenied, NotFound, Throttled, Undecryptable, Unintelligible, Unreachable
 from tests.api.served import API, DB, JSON_DB, HeldSource, served
 from tests.engine.fakes import ssm
@@ -353,7 +353,8 @@ class TestResolve:
 
     async def test_what_on_demand_does_not_allow_is_403(self) -> None:
         """Declared ones and their fields may be asked for by reference all the same."""
-        async with served(on_demand=OnDemand(allow=("ssm:/open/*",))) as one:
+        async with served() as one:
+            one.permit(on_demand=("ssm:/open/*",))
             one.source.put(ssm("/open/x"), b"yes")
             assert (await one.get("/v1/resolve?ref=ssm:/open/x")).status == 200
             assert (await one.get("/v1/resolve?ref=ssm:/closed")).status == 403
