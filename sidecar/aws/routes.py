@@ -3,7 +3,7 @@
 Builds nothing before it is asked for: a configuration with one identity costs one session.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Self
 
 from sidecar.aws.failover import Failover, Replica
@@ -12,9 +12,9 @@ from sidecar.aws.sessions import Sessions
 from sidecar.aws.sm import SecretsManager
 from sidecar.aws.ssm import ParameterStore
 from sidecar.core.config.models import IdentitySpec
-from sidecar.core.errors import AccessDenied, Failure, NotFound, Throttled, TimedOut
+from sidecar.core.errors import AccessDenied, BadRef, ConfigError, Failure, NotFound, Throttled, TimedOut
 from sidecar.core.ports import Gate, Route, Source, TreeSource
-from sidecar.core.refs import SourceKind
+from sidecar.core.refs import Ref, SourceKind, localise
 from sidecar.telemetry import Metrics, Outcome
 
 _OUTCOMES: Final[Mapping[type[Failure], Outcome]] = {
@@ -72,6 +72,34 @@ class Aws:
     async def account(self, identity: str, gate: Gate) -> str:
         """Give the account of an identity, asked of STS where nothing else has told it; raises Failure."""
         return await self.identity(identity).account(gate)
+
+    def check_regions(self, identities: Iterable[str]) -> None:
+        """Raise ConfigError for the first of these identities of which no region is known."""
+        for identity in identities:
+            self.region(identity)
+
+    async def localise(self, ref: Ref, gate: Gate) -> Ref:
+        """Spell a reference canonically: an ARN of the identity's own account and region becomes the name.
+
+        Raises BadRef where its identity is not configured; where the account cannot be learnt, the ARN stays.
+        """
+        if ref.identity not in self._specs:
+            raise BadRef("its ?via= names no configured identity", mend="Add it to `identities`, or leave ?via= out.")
+        identity = self._of(ref)
+        if ref.arn is None:
+            return ref
+        return localise(ref, await identity.account_if_told(gate), identity.region)
+
+    def _of(self, ref: Ref) -> Identity:
+        try:
+            return self.identity(ref.identity)
+        except ConfigError as error:
+            problem = error.problems[0]
+            raise BadRef("its identity has no region", mend=f"{problem.key}: {problem.what}") from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._sessions.__aexit__()
 
     def known_account(self, identity: str) -> str | None:
         """Give the account of an identity as far as it is known, without asking."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecar.core.config.models import Cache, OnDemand, SecretSpec, TreeSpec
+from sidecar.core.config.models import Cache, Config, OnDemand
 from sidecar.core.ports import Clock, Route, Source, TreeSource
 from sidecar.engine.catalogue import Catalogue
 from sidecar.engine.checks import Checks
@@ -58,14 +58,16 @@ class Engine:
         )
         self.readings = Readings(world.clock, self.store, self.catalogue, self.checks, self.trees)
 
-    def declare(
-        self, secrets: dict[str, SecretSpec], trees: dict[str, TreeSpec], cache: Cache, on_demand: OnDemand
-    ) -> None:
-        """Keep what these sections of the configuration ask for; called again, keep what the new ones ask for."""
-        self.policies.replace(cache)
-        self.refresher.on_demand = on_demand
-        self.declarations.apply(secrets, trees)
+    def declare(self, config: Config) -> None:
+        """Keep what the configuration asks for; called again, keep what the new one asks for."""
+        self.policies.replace(config.cache)
+        self.refresher.on_demand = config.on_demand
+        self.declarations.apply(config.secrets, config.trees)
         self.refresher.poke()
+
+    def under_way(self) -> list[asyncio.Future[None]]:
+        """Give the ends of the checks and walks under way."""
+        return [flight.landed for flight in (*self.checks.flights.values(), *self.trees.flights.values())]
 
     def _count_change(self, entry: Entry) -> None:
         names = self.catalogue.names_of(entry.ref)

@@ -14,6 +14,7 @@ from sidecar.engine.catalogue import Catalogue, Declared
 from sidecar.engine.checks import Checks
 from sidecar.engine.store import Entry, Kind, Store
 from sidecar.engine.trees import Trees
+from sidecar.telemetry import SecretGauge
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +85,33 @@ class Readings:
             failure=entry.trouble.failure if entry.trouble else None,
         )
 
-    def unready(self) -> list[Unready]:
+    def unready(self) -> Iterator[Unready]:
         """Name what is not held yet; a held value, however stale, is no reason."""
-        missing = [reason for declared in self.catalogue if declared.required and (reason := self._lacks(declared))]
+        for declared in self.catalogue:
+            if declared.required and (reason := self._lacks(declared)):
+                yield reason
         for tree in self.trees.entries.values():
             if not tree.walked:
-                failure = tree.trouble.failure if tree.trouble else None
-                missing.append(_unready(f"{tree.prefix}/", failure))
-        return missing
+                yield _unready(f"{tree.prefix}/", tree.trouble.failure if tree.trouble else None)
+
+    def ready(self) -> bool:
+        """Decide whether every required secret is held."""
+        return next(self.unready(), None) is None
+
+    def gauges(self) -> Iterator[SecretGauge]:
+        """Read what metrics tell of each declared name."""
+        now, ahead = self.clock.trust(), self.clock.wall() - self.clock.trust()
+        for declared in self.catalogue:
+            if entry := self.store.get(declared.ref.whole):
+                confirmed_at = entry.held.confirmed_at + ahead if entry.held else None
+                yield SecretGauge(declared.name, state_of(entry.look(now)), confirmed_at)
+
+    def entries(self) -> dict[str, int]:
+        """Count what is held in memory, by why."""
+        counts = dict.fromkeys((kind.value for kind in Kind), 0)
+        for entry in self.store:
+            counts[entry.kind] += 1
+        return counts
 
     def _lacks(self, declared: Declared) -> Unready | None:
         entry = self.store.get(declared.ref.whole)

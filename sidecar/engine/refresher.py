@@ -5,7 +5,7 @@ Must not ask AWS itself: checks and trees do.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -53,6 +53,7 @@ class Refresher:
     guard: Guard
     on_demand: OnDemand
     tasks: asyncio.TaskGroup
+    on_sweep: Callable[[], None] = lambda: None
     ticked_at: float = 0.0
     _swept_at: float = float("-inf")
     _ahead: float | None = None  # how far trust time is ahead of loop time
@@ -130,6 +131,7 @@ class Refresher:
         if self.ticked_at - self._swept_at >= SWEEP_EVERY:
             self._swept_at = self.ticked_at
             store.sweep()
+            self.on_sweep()
 
     def _notice_suspend(self) -> None:
         ahead = self.checks.clock.trust() - self.ticked_at

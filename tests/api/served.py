@@ -206,7 +206,9 @@ async def served(
             lab.declare(secrets or {"db": DB, "api": API}, cache=cache)
             permits = Permits(Access([]), Declared({}, {}), Globs(["*"]))
             patience = SeenPatience()
-            services = Services(lab.engine, lab.guard, lab.metrics, permits, BOOT, lab.clock.wall(), as_spelt, patience=patience)
+            services = Services(
+                lab.engine, lab.guard, lab.metrics, permits, BOOT, lab.clock.wall(), as_spelt, patience=patience
+            )
             interface = Interface(services)
             ops = bind_tcp(Address("127.0.0.1", 0))
             one = Served(lab, services, interface, patience, listener.path, ops.getsockname())

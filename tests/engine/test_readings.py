@@ -25,7 +25,7 @@ async def test_ready_once_every_required_secret_is_held() -> None:
         del lab.source.failures[DB]
         lab.source.put(DB, b"hunter2")
         await asyncio.sleep(30)
-        assert lab.engine.readings.unready() == []
+        assert lab.engine.readings.ready()
 
 
 async def test_a_held_value_keeps_the_daemon_ready_through_an_outage() -> None:
@@ -37,7 +37,7 @@ async def test_a_held_value_keeps_the_daemon_ready_through_an_outage() -> None:
         lab.source.outage = Unreachable("down")
         await asyncio.sleep(7200)
         (reading,) = lab.engine.readings.secrets()
-        assert (reading.state, lab.engine.readings.unready()) == (State.STALE, [])
+        assert (reading.state, lab.engine.readings.ready()) == (State.STALE, True)
         assert reading.failure is lab.source.outage
 
 

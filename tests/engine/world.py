@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from sidecar.core.config.models import Cache, OnDemand, SecretSpec, TreeSpec
+from sidecar.core.config.models import Cache, Config, OnDemand, SecretSpec, TreeSpec
 from sidecar.core.ports import Decrypt, Route
 from sidecar.core.quotas import Limits
 from sidecar.core.refs import Ref, SourceKind
@@ -48,7 +48,8 @@ class Laboratory:
         specs = {
             name: spec if isinstance(spec, SecretSpec) else SecretSpec(spec) for name, spec in (secrets or {}).items()
         }
-        self.engine.declare(specs, dict(trees or {}), cache or Cache(), on_demand or OnDemand())
+        sections = {"cache": cache or Cache(), "on_demand": on_demand or OnDemand()}
+        self.engine.declare(Config(secrets=specs, trees=dict(trees or {}), **sections))
 
     def entry(self, ref: Ref) -> Entry:
         """Give what is known of a value that is held."""

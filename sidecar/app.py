@@ -1,0 +1,268 @@
+"""Build the daemon, bind its listeners, run it and end it: the only file that knows every room.
+
+Must not hold logic of its own: it wires, and keeps the order of the start and the end.
+"""
+
+import asyncio
+import random
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from sidecar import __version__
+from sidecar.accounts import SystemAccounts
+from sidecar.api.peers import peers_known
+from sidecar.api.permits import Permits
+from sidecar.api.server import Interface
+from sidecar.api.services import Services
+from sidecar.api.sockets import UnixListener, bind_next_tcp, bind_tcp, bind_unix
+from sidecar.aws import Aws
+from sidecar.core.access import Declared, Globs, build_access
+from sidecar.core.config.models import Config, Listen
+from sidecar.core.errors import ConfigError, Problem
+from sidecar.core.ports import Priority, Route, Source, TreeSource
+from sidecar.core.quotas import Limits
+from sidecar.core.refs import Ref
+from sidecar.engine.clock import SystemClock
+from sidecar.engine.engine import Engine, World
+from sidecar.engine.guard import Guard
+from sidecar.telemetry import Gauges, Metrics, events
+from sidecar.telemetry.logs import set_up_logs
+
+log = structlog.get_logger()
+
+_READY_LOOK = 0.25  # seconds between two looks at readiness before it is there, for one line in the log
+_UNREADY_LOOK = 10.0  # likewise once it is: only a revocation or a very long outage ends it
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where the daemon listens."""
+
+    unix: str
+    ops: str | None  # host:port
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Open sockets: a port in use, or a mode that cannot be set, has failed before anything else began."""
+
+    unix: UnixListener
+    ops: socket.socket | None
+
+    @classmethod
+    def bind(cls, listen: Listen, *, any_ops_port: bool) -> "Listeners":
+        """Bind both; raises BindError."""
+        bind_ops = bind_next_tcp if any_ops_port else bind_tcp
+        ops = bind_ops(listen.ops) if listen.ops else None
+        try:
+            return cls(bind_unix(listen.unix.path, mode=listen.unix.mode, group=listen.unix.group), ops)
+        except BaseException:
+            if ops:
+                ops.close()
+            raise
+
+    @property
+    def bound(self) -> Bound:
+        """Say where."""
+        if self.ops is None:
+            return Bound(self.unix.path, None)
+        host, port = self.ops.getsockname()[:2]
+        return Bound(self.unix.path, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+class _Stopped(Exception):
+    """No error: how a TaskGroup is ended (docs.python.org, asyncio-task, "Terminating a task group").
+
+    The daemon has drained, so what is still under way is for nobody.
+    """
+
+
+class App:
+    """One daemon, from its first socket to its last answer. `run` it once."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        load: Callable[[], Config],
+        any_ops_port: bool = False,
+        on_bound: Callable[[Bound], None] = lambda _bound: None,
+    ) -> None:
+        """Take the configuration, how to read it anew on SIGHUP, and whom to tell where it listens."""
+        self._config = config
+        self._load = load
+        self._any_ops_port = any_ops_port
+        self._on_bound = on_bound
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain; raises ConfigError or BindError before anything is served."""
+        permits = build_permits(self._config)
+        metrics = Metrics(CollectorRegistry())  # at zero before anything can be asked
+        self._aws = Aws(self._config.identities, self._config.failover, metrics)
+        self._aws.check_regions(identities_of(self._config))
+        listeners = Listeners.bind(self._config.listen, any_ops_port=self._any_ops_port)
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._build(metrics, permits)
+                self._tasks.create_task(self._serve(listeners), name="serve")
+        except* _Stopped:
+            log.info(events.DAEMON_STOPPED)
+        finally:
+            listeners.unix.remove()
+            await self._aws.close()
+
+    def _build(self, metrics: Metrics, permits: Permits) -> None:
+        config, clock = self._config, SystemClock()
+        self._guard = Guard(limits_of(config), dice=random.random, metrics=metrics)
+        world = World(self._source, self._trees, self._guard, clock, random.random, metrics, self._tasks)
+        self._engine = Engine(world)
+        self._services = Services(
+            self._engine,
+            self._guard,
+            metrics,
+            permits,
+            boot=secrets.token_hex(4),
+            started_at=clock.wall(),
+            localise=self._localise,
+            audit=config.log.audit,
+        )
+        self._engine.refresher.on_sweep = self._services.prune
+        metrics.read(gauges_of(self._engine, self._guard), config.metrics.per_secret)
+
+    async def _serve(self, listeners: Listeners) -> None:
+        interface = Interface(self._services)
+        if listeners.ops:
+            await interface.serve_ops(listeners.ops)  # first, so that a failing start can be seen
+        await interface.serve_unix(listeners.unix)  # what is held is served while the rest is missing
+        self._listen_to_signals()
+        where = listeners.bound
+        log.info(events.DAEMON_STARTED, version=__version__, socket=where.unix, ops=where.ops)
+        for warning in self._config.warnings:
+            log.warning(events.CONFIG_WARNED, what=warning)
+        self._engine.declare(self._config)
+        self._tasks.create_task(self._engine.refresher.run(), name="refresher")
+        self._tasks.create_task(self._tell_readiness(), name="readiness")
+        self._on_bound(where)
+        await self._stop.wait()
+        await interface.drain()
+        log.info(events.DAEMON_DRAINED)
+        raise _Stopped
+
+    def _source(self, route: Route) -> Source:
+        return self._aws.source(route)
+
+    def _trees(self, route: Route) -> TreeSource:
+        return self._aws.trees(route)
+
+    async def _localise(self, ref: Ref, deadline: float) -> Ref:
+        return await self._aws.localise(ref, self._guard.gate(Priority.CALLER, deadline))
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _reload(self) -> None:
+        """Take a changed configuration in; a bad one changes nothing and is reported."""
+        try:
+            config = self._load()
+            permits = build_permits(config)
+            aws = Aws(config.identities, config.failover, self._services.metrics)
+            aws.check_regions(identities_of(config))
+        except ConfigError as error:
+            problems = [str(problem) for problem in error.problems]
+            log.error(events.CONFIG_REJECTED, problems=problems, mend=error.mend)  # noqa: TRY400 -- a slip in a file
+            return
+        before, self._config = self._config, config
+        set_up_logs(config.log.level, config.log.format, sys.stderr)
+        if config.listen != before.listen:
+            log.warning(events.CONFIG_WARNED, what="listen has changed: that takes effect at the next start")
+        if (config.identities, config.failover) != (before.identities, before.failover):
+            self._become(aws, changed_identities(before, config))
+        self._services.permits, self._services.audit = permits, config.log.audit
+        self._guard.adopt(limits_of(config))
+        self._services.metrics.read(gauges_of(self._engine, self._guard), config.metrics.per_secret)
+        self._engine.declare(config)
+        log.info(events.CONFIG_RELOADED, secrets=len(config.secrets), trees=len(config.trees))
+
+    def _become(self, aws: Aws, changed: Iterable[str]) -> None:
+        """Ask AWS by other identities from now on; what is under way ends with the old ones."""
+        old, self._aws = self._aws, aws
+        self._tasks.create_task(self._retire(old, self._engine.under_way()), name="retire")
+        for identity in changed:
+            self._engine.declarations.drop_identity(identity)
+
+    async def _retire(self, aws: Aws, under_way: Sequence[asyncio.Future[None]]) -> None:
+        try:
+            if under_way:
+                await asyncio.wait(under_way)
+        finally:
+            await aws.close()
+
+    async def _tell_readiness(self) -> None:
+        """Say once when the daemon becomes ready, and when it ceases to be."""
+        was_ready = False
+        while True:
+            ready = self._engine.readings.ready()
+            if ready != was_ready:
+                log.info(events.DAEMON_READY if ready else events.DAEMON_UNREADY)
+            was_ready = ready
+            await asyncio.sleep(_UNREADY_LOOK if ready else _READY_LOOK)
+
+
+def main(
+    config: Config,
+    *,
+    load: Callable[[], Config],
+    any_ops_port: bool = False,
+    on_bound: Callable[[Bound], None] = lambda _bound: None,
+) -> None:
+    """Run a daemon until it is told to end; raises what `App.run` raises."""
+    uvloop.run(App(config, load=load, any_ops_port=any_ops_port, on_bound=on_bound).run())
+
+
+def build_permits(config: Config) -> Permits:
+    """Read the rules; raises ConfigError for unknown users, and where the system tells nothing about peers."""
+    if config.access and not peers_known():
+        what = "this system does not tell who connects to a socket; remove the rules and rely on listen.unix.mode"
+        raise ConfigError([Problem("", "access", what)])
+    declared = Declared(
+        {name: spec.ref for name, spec in config.secrets.items()},
+        {name: spec.tree for name, spec in config.trees.items()},
+    )
+    return Permits(build_access(config.access, SystemAccounts()), declared, Globs(config.on_demand.allow))
+
+
+def limits_of(config: Config) -> Limits:
+    """Say how much of the quotas this daemon may take."""
+    return Limits(config.quotas.share, config.quotas.limits)
+
+
+def identities_of(config: Config) -> set[str]:
+    """Name the identities that are used."""
+    specs = [spec.ref.identity for spec in config.secrets.values()] + [
+        spec.tree.identity for spec in config.trees.values()
+    ]
+    return set(specs).union(*config.failover.values())
+
+
+def changed_identities(before: Config, after: Config) -> list[str]:
+    """Name the identities by which a value may now be another."""
+    if before.failover != after.failover:
+        return list(before.identities)
+    return [name for name, spec in before.identities.items() if after.identities.get(name) != spec]
+
+
+def gauges_of(engine: Engine, guard: Guard) -> Gauges:
+    """Tell the metrics where to read how things stand."""
+    return Gauges(guard.readings, engine.readings.gauges, engine.readings.entries, engine.readings.ready)
