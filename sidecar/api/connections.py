@@ -80,7 +80,10 @@ class Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 -- likewise, and it may quote the request
     ) -> web.StreamResponse:
         """Answer what cannot be parsed, and faults of ours, as problems; the connection ends with it."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client has gone: nobody is left to be told, and nothing is wrong
         if request.writer.output_size > 0:
+            self.log_exception(exc_info=exc)
             raise ConnectionError("the answer has begun already")
         response = response_of(self._refusal(exc))
         response.force_close()

@@ -3,7 +3,6 @@
 Must not decide what the caller may; core.access does.
 """
 
-import ctypes
 import errno
 import os
 import socket
@@ -68,6 +67,8 @@ def _groups(connection: Connected) -> Iterator[int]:
 
 def _many_groups(descriptor: int) -> bytes:
     """Read more groups than fit into the buffer that Python allows."""
+    import ctypes  # noqa: PLC0415 -- half a megabyte that hardly any daemon needs
+
     buffer = ctypes.create_string_buffer(_MOST_GROUPS * _GID.size)
     size = ctypes.c_uint32(len(buffer))
     libc = ctypes.CDLL(None, use_errno=True)

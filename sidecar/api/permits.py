@@ -3,7 +3,6 @@
 A reload replaces the whole. Must not find or fetch anything.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,11 +27,6 @@ class Permits:
         """Refuse a caller who may not read this name, be it there or not."""
         if not self.access.may_read(caller, name):
             raise CallerDenied("the caller may not read this")
-
-    def check_names(self, caller: Caller, names: Sequence[Name]) -> None:
-        """Refuse a caller who may not read each of these."""
-        for name in names:
-            self.check_name(caller, name)
 
     def check_ref(self, caller: Caller, ref: Ref) -> None:
         """Refuse a caller who may not read this reference; to be asked again once AWS has named the value."""

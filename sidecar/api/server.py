@@ -57,12 +57,12 @@ class Front(web.Server):
             return self.refuse(error)
         return self.refuse(BadRequest("this is no valid HTTP request"))
 
-    async def drain(self) -> None:
-        """Let the requests in flight finish within the grace, then end the connections."""
+    async def drain(self, grace: float) -> None:
+        """Let the requests in flight finish within the grace (seconds), then end the connections."""
         self.pre_shutdown()
         try:
-            async with asyncio.timeout(GRACE):
-                await self.shutdown(GRACE)
+            async with asyncio.timeout(grace):
+                await self.shutdown(grace)
         except TimeoutError:
             for connection in self.connections:
                 if connection.transport:
@@ -162,11 +162,11 @@ class Interface:
         server = await asyncio.get_running_loop().create_server(front, sock=listener)
         self._fronts.append((front, server, None))
 
-    async def drain(self) -> None:
+    async def drain(self, grace: float = GRACE) -> None:
         """Stop: not ready any more, no new connections, watches and long polls end, requests in flight finish."""
         self.services.patience.end()
         for _, server, listener in self._fronts:
             if listener:
                 listener.remove()
             server.close()
-        await asyncio.gather(*(front.drain() for front, _, _ in self._fronts))
+        await asyncio.gather(*(front.drain(grace) for front, _, _ in self._fronts))

@@ -166,7 +166,7 @@ def _listen(path: str, mode: int, gid: int | None) -> UnixListener:
     try:
         listener = _bind(server, path)
         _open_up(path, mode, gid)
-        _verify(listener, mode, gid)
+        verify(listener, mode, gid)
         server.listen(_BACKLOG)
     except BaseException:
         if listener:
@@ -200,8 +200,11 @@ def _open_up(path: str, mode: int, gid: int | None) -> None:
         Path(path).chmod(mode)
 
 
-def _verify(listener: UnixListener, mode: int, gid: int | None) -> None:
-    """Believe the file system, not the calls: some ignore a chmod, and somebody may have swapped the file."""
+def verify(listener: UnixListener, mode: int, gid: int | None) -> None:
+    """Compare the file with what was asked; raises BindError.
+
+    The file system is believed, not the calls: some ignore a chmod, and somebody may have swapped the file.
+    """
     with _told(f"{listener.path}: is gone"):
         found = os.lstat(listener.path)
     wanted = (listener.device, listener.inode, os.geteuid(), gid if gid is not None else found.st_gid, mode)

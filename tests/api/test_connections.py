@@ -6,7 +6,7 @@ from aiohttp.http_exceptions import InvalidURLError
 
 from sidecar.api.connections import unparsable
 from sidecar.api.problems import CONTENT_TYPE
-from tests.api.served import parse, served
+from tests.api.served import DB, parse, served
 
 HOST = b"Host: x\r\nConnection: close\r\n"
 
@@ -130,6 +130,16 @@ class TestFaults:
                 answer = await one.get("/v1/values/db")
         assert (answer.status, answer.json["type"]) == (500, "urn:sidecar:problem:crashed")
         assert logs == [{"event": "request_crashed", "log_level": "error", "error": "AttributeError"}]
+
+    async def test_a_fault_in_a_stream_ends_it(self) -> None:
+        """Its status has gone out already; it is logged all the same."""
+        async with served() as one, one.open("/v1/watch") as reader:
+            await reader.readuntil(b"\n\n")
+            one.services.permits = None  # type: ignore[assignment]  # anything that makes the next event fail
+            with structlog.testing.capture_logs() as logs:
+                one.change(DB, b"2", "2")
+                assert await reader.read() == b""
+        assert logs[-1] == {"event": "request_crashed", "log_level": "error", "error": "AttributeError"}
 
     def test_other_parse_errors_are_bad_requests(self) -> None:
         """Whatever the parser calls them."""

@@ -170,6 +170,16 @@ class TestStop:
             await one.get("/healthz")
             await one.interface.drain()
 
+    async def test_a_body_that_does_not_come_is_not_waited_for(self) -> None:
+        """Beyond the grace, connections are cut."""
+        async with served() as one:
+            reader, writer = await asyncio.open_unix_connection(one.path)
+            writer.write(b"POST /v1/refresh HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            await one.interface.drain(grace=0.05)
+            assert await reader.read() == b""
+            writer.close()
+
 
 class TestOps:
     """The listener for probes and scrapes."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.api.sockets import AddressTaken, UnixListener, bind_next_tcp, bind_tcp, bind_unix
+from sidecar.api.sockets import AddressTaken, UnixListener, bind_next_tcp, bind_tcp, bind_unix, verify
 from sidecar.core.config.units import Address
 from sidecar.core.errors import BindError
 from tests.api.users import as_user, needs_root
@@ -173,6 +173,16 @@ class TestUnix:
         """A socket of another user that refuses us may be live: it stays."""
         with bind_unix(str(open_dir / "s.sock"), mode=0o600).socket:
             assert "cannot be taken over" in bind_as_user(open_dir / "s.sock")
+
+    def test_is_not_served_unless_the_file_is_as_asked(self, listener: UnixListener) -> None:
+        """A file system that ignores modes or owners, or a file that was swapped."""
+        verify(listener, 0o600, os.getegid())
+        for mode, gid in ((0o660, None), (0o600, 4242)):
+            with pytest.raises(BindError, match="not as asked"):
+                verify(listener, mode, gid)
+        Path(listener.path).unlink()
+        with pytest.raises(BindError, match="is gone"):
+            verify(listener, 0o600, None)
 
 
 _IMPORTS = "from sidecar.api.sockets import bind_unix\nfrom sidecar.core.errors import BindError"

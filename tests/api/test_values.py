@@ -239,6 +239,16 @@ class TestPrevious:
         assert previous.headers["age"] == "60"
         assert previous.headers["cache-status"] == "sidecar; hit; ttl=839; detail=previous"
 
+    async def test_a_field_that_the_old_version_lacks_is_422(self) -> None:
+        """And one of a value that is refused is not shown at all."""
+        async with served({"new": replace(DB, field="new")}, cache=Cache(revoke_after=0)) as one:
+            await one.hold()
+            one.change(DB, b'{"new": "canary"}', "2")
+            assert (await one.get("/v1/values/new?previous=1")).status == 422
+            one.lab.engine.store.settle(DB, AccessDenied(f"{DB}: denied"))
+            one.lab.clock.suspend(1)
+            assert (await one.get("/v1/values/new?previous=1")).status == 403
+
 
 class TestSeveral:
     """GET /v1/values?name=a&name=b."""

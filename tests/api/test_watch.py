@@ -1,15 +1,20 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sidecar.api.asks import Ask
 from sidecar.api.permits import UNKNOWN
+from sidecar.api.services import Services
 from sidecar.api.watch import SILENCE, Watch, seen_by
 from sidecar.core.access import Globs, Rule
 from sidecar.core.errors import NotFound
+from sidecar.core.names import Name
+from sidecar.core.secret import Plaintext, Revision, Secret, Version
+from sidecar.engine.catalogue import Declared
 from tests.api.served import API, BOOT, DB, in_memory, served
 from tests.engine.fakes import ssm
 
@@ -161,6 +166,45 @@ class TestWatch:
             await event(reader)
             await one.interface.drain()
             assert await reader.read() == b""
+
+
+class TestLevels:
+    """What a watch remembers."""
+
+    @pytest.mark.looptime
+    async def test_what_changes_while_it_is_told_of_comes_once(self) -> None:
+        """With its newest version, in its new place."""
+        async with in_memory() as services:
+            for name in ("a", "b"):
+                services.engine.catalogue.add(Declared(Name(name), ssm(f"/{name}")))
+                services.engine.resolver.open(ssm(f"/{name}"))
+                settle(services, name, "1")
+            events = Watch(services, Ask(UNKNOWN, {}), frozenset(), 0, with_values=False).events()
+            await anext(events)
+            first = await anext(events)
+            settle(services, "b", "2")
+            second = await anext(events)
+            await events.aclose()
+        assert (b'"a"' in first, b'"b"' in second, f"id: {BOOT}-3".encode() in second) == (True, True, True)
+
+    @pytest.mark.looptime
+    async def test_a_field_that_is_missing_is_told_as_that(self) -> None:
+        """The change comes all the same."""
+        async with in_memory() as services:
+            services.engine.catalogue.add(Declared(Name("a"), replace(ssm("/a"), field="x")))
+            services.engine.resolver.open(ssm("/a"))
+            settle(services, "a", "1")
+            events = Watch(services, Ask(UNKNOWN, {}), frozenset({"a", "gone"}), 0, with_values=True).events()
+            await anext(events)
+            told = await anext(events)
+            await events.aclose()
+        assert b'"reason": "bad_field"' in told
+
+
+def settle(services: Services, name: str, version: str) -> None:
+    """Have a value of this version held."""
+    ref = ssm(f"/{name}")
+    services.engine.store.settle(ref, Secret(Revision(ref, Version(version), "eu-west-1"), Plaintext(b"{}")))
 
 
 class TestSilence:
