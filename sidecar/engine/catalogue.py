@@ -4,7 +4,7 @@ Names come from the configuration and from trees. Must not know whether a value 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sidecar.core.names import Name
 from sidecar.core.refs import Ref
@@ -50,6 +50,12 @@ class Catalogue:
         self._by_name[declared.name] = declared
         self._names.setdefault(declared.ref.whole, set()).add(declared.name)
         return True
+
+    def rename(self, before: Ref, after: Ref) -> None:
+        """Let names stand for a value by the spelling that AWS gave it."""
+        for name in self.names_of(before):
+            declared = self._by_name[name]
+            self.add(replace(declared, ref=replace(after, field=declared.ref.field)))
 
     def remove(self, name: Name) -> None:
         """Forget a name; unknown ones are fine."""

@@ -6,7 +6,7 @@ Each value is in one check at a time (single flight). Must not decide who may as
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -144,7 +144,8 @@ class Checks:
             if warm := [entry.ref for entry in unprobed if not wants_plaintext(entry.held, entry.policy, now)]:
                 answers |= await source.probe(warm, gate)
             if wanted := [entry.ref for entry in entries if wants_fetch(entry, answers.get(entry.ref), now)]:
-                answers |= await source.fetch(wanted, gate)
+                fetched = await source.fetch(wanted, gate)
+                answers |= {ref: with_rotation(answer, answers.get(ref)) for ref, answer in fetched.items()}
         except Exception as error:  # noqa: BLE001 -- a fault of ours in one source must not stop all others' refresh
             log.error(  # noqa: TRY400 -- a traceback may quote what the source had in hand
                 events.CHECK_CRASHED, error=type(error).__name__, route=str(entries[0].route.source)
@@ -188,6 +189,13 @@ _REFRESHED = {
     Settled.GONE: Refreshed.REFUSED,
     Settled.FAILED: Refreshed.FAILED,
 }
+
+
+def with_rotation(fetched: Secret | Failure, probed: Answer | None) -> Secret | Failure:
+    """Keep what only a probe tells, when the next rotation is due, with what the fetch after it brought."""
+    if not (isinstance(fetched, Secret) and isinstance(probed, Revision) and fetched.revision.rotates_at is None):
+        return fetched
+    return replace(fetched, revision=replace(fetched.revision, rotates_at=probed.rotates_at))
 
 
 def wants_fetch(entry: Entry, probed: Answer | None, now: float) -> bool:

@@ -4,7 +4,7 @@ Must not ask AWS: it plans, the refresher sends off.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.core.config.models import SecretSpec, TreeSpec
 from sidecar.core.names import Name
@@ -50,8 +50,9 @@ class Declarations:
         for name, spec in sorted(
             secrets.items(), key=lambda item: not item[1].required
         ):  # required ones are fetched first
-            self.catalogue.add(Declared(Name(name), spec.ref, spec.required))
-            by_value.setdefault(self.store.canonical(spec.ref.whole), []).append(spec)
+            ref = self.store.canonical(spec.ref.whole)
+            self.catalogue.add(Declared(Name(name), replace(ref, field=spec.ref.field), spec.required))
+            by_value.setdefault(ref, []).append(spec)
         self._drop([entry.ref for entry in self.store if entry.kind is Kind.DECLARED and entry.ref not in by_value])
         for ref, specs in by_value.items():
             self._keep(ref, specs)

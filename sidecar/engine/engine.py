@@ -37,8 +37,8 @@ class Engine:
 
     def __init__(self, world: World) -> None:
         self._metrics = world.metrics
-        self.store = Store(world.clock, on_change=self._count_change)
         self.catalogue = Catalogue()
+        self.store = Store(world.clock, self._count_change, self.catalogue.rename)
         self.checks = Checks(self.store, world.sources, world.clock, world.dice, world.metrics)
         self.trees = Trees(self.checks, self.catalogue, world.trees)
         self.refresher = Refresher(self.checks, self.trees, world.guard, OnDemand(), world.tasks)

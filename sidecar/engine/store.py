@@ -71,6 +71,7 @@ class Store:
 
     clock: Clock
     on_change: Callable[[Entry], None] = lambda _entry: None
+    on_rename: Callable[[Ref, Ref], None] = lambda _before, _after: None
     generation: int = 0
     _entries: dict[Ref, Entry] = field(default_factory=dict)
     _aliases: dict[Ref, Ref] = field(default_factory=dict)
@@ -193,6 +194,7 @@ class Store:
         """Let AWS's own name of a value be its key, and merge with an entry that has it already."""
         if entry.ref == ref:
             return entry
+        self.on_rename(entry.ref, ref)
         twin = self._entries.get(ref)
         self._entries.pop(entry.ref, None)
         self._on_demand.pop(entry.ref, None)

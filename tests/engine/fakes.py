@@ -46,9 +46,17 @@ class FakeSource:
     plain: set[Ref] = field(default_factory=set)  # a probe of these brings the value itself
     requests: list[tuple[str, int]] = field(default_factory=list)  # operation, refs: one for each attempt
 
-    def put(self, ref: Ref, value: bytes, version: str = "1", *, rotates_at: float | None = None) -> None:
-        """Make a value current."""
-        revision = Revision(ref, Version(version), "eu-west-1", rotates_at=rotates_at)
+    def put(
+        self,
+        ref: Ref,
+        value: bytes,
+        version: str = "1",
+        *,
+        named: Ref | None = None,
+        rotates_at: float | None = None,
+    ) -> None:
+        """Make a value current, which AWS names as it is asked or `named`."""
+        revision = Revision(named or ref, Version(version), "eu-west-1", rotates_at=rotates_at)
         self.values[ref] = Secret(revision, Plaintext(value))
 
     async def probe(self, refs: Sequence[Ref], gate: Gate) -> Mapping[Ref, Revision | Secret | Failure]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -149,6 +150,29 @@ async def test_a_scheduled_rotation_is_looked_for_just_after_it() -> None:
         await asyncio.sleep(61)
         await lab.engine.checks.check([lab.entry(DB)], gate(lab))
         assert lab.engine.checks.due(lab.entry(DB)) == pytest.approx(61 + 330)
+
+
+async def test_a_rotation_that_only_a_probe_tells_of_outlives_the_fetch_after_it() -> None:
+    """GetSecretValue does not say when the next rotation is due; DescribeSecret did."""
+
+    class Silent(FakeSource):
+        async def fetch(self, refs: Sequence[Ref], gate: Gate) -> Mapping[Ref, Secret | Failure]:
+            fetched = await super().fetch(refs, gate)
+            return {
+                ref: replace(each, revision=replace(each.revision, rotates_at=None))
+                if isinstance(each, Secret)
+                else each
+                for ref, each in fetched.items()
+            }
+
+    async with laboratory(polling=False, dice=1.0) as lab:
+        lab.sources.by_route[SSM] = Silent()
+        lab.source.put(DB, b"old")
+        lab.declare({"db": DB})
+        await lab.engine.checks.check([lab.entry(DB)], gate(lab))
+        lab.source.put(DB, b"new", version="2", rotates_at=lab.clock.wall() + 60)
+        await lab.engine.checks.check([lab.entry(DB)], gate(lab))
+        assert (lab.value(DB), lab.engine.checks.due(lab.entry(DB))) == (b"new", 65)
 
 
 async def test_setbacks_are_retried_with_backoff() -> None:

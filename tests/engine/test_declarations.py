@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from sidecar.core.config.models import Cache, TreeSpec
+from sidecar.core.config.types import PerSecret
 from sidecar.core.freshness import Fresh
 from sidecar.core.refs import Pick, Selector, Tree
 from sidecar.engine.store import Kind
+from sidecar.telemetry import Gauges
 from tests.engine.fakes import ssm
 from tests.engine.world import Laboratory, laboratory, spec
 
@@ -55,6 +57,23 @@ async def test_fields_of_one_value_share_one_fetch() -> None:
         await asyncio.sleep(1)
         assert (lab.source.fetches, len(lab.engine.store)) == ([[DB]], 1)
         assert lab.engine.catalogue.names_of(DB) == {"user", "password"}
+
+
+async def test_names_follow_a_value_to_the_spelling_that_aws_gives_it() -> None:
+    """Declared by ARN, named /db by AWS: found under its name, counted under its name, also after a reload."""
+    async with laboratory() as lab:
+        arn = ssm("arn:aws:ssm:eu-west-1:111111111111:parameter/db")
+        lab.source.put(arn, b"hunter2", named=DB)
+        lab.declare({"db": arn})
+        await asyncio.sleep(1)
+        for _ in range(2):
+            declared = lab.engine.catalogue.get("db")
+            assert declared is not None
+            assert (declared.ref, sorted(lab.engine.catalogue.names_of(DB))) == (DB, ["db"])
+            lab.declare({"db": arn})
+        assert (lab.source.fetches, lab.value(DB)) == ([[arn]], b"hunter2")
+        lab.metrics.read(Gauges(secrets=lab.engine.readings.gauges), PerSecret.ON)
+        assert b'sidecar_secret_changes_total{name="db"} 1.0' in lab.metrics.render("")[1]
 
 
 async def test_the_keenest_declaration_of_a_value_decides_its_interval() -> None:
