@@ -75,6 +75,7 @@ class AwsAccount:
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
             aws_session_token=token,
+            verify=self.fake.ca,
             config=_ONE_TRY.merge(config) if config else _ONE_TRY,
         )
 

@@ -61,9 +61,8 @@ def _watch_input(ended: asyncio.Event) -> None:
         asyncio.get_running_loop().add_reader(descriptor, read)
 
 
-async def _until_ended(ended: asyncio.Event) -> None:
+async def _until_ended(ended: asyncio.Event, parent: int) -> None:
     """Return when we are told to end, or when the parent is gone."""
-    parent = os.getppid()
     while os.getppid() == parent and not ended.is_set():
         try:
             async with asyncio.timeout(_LOOK_FOR_PARENT):
@@ -73,7 +72,7 @@ async def _until_ended(ended: asyncio.Event) -> None:
 
 
 async def _serve(aws: Aws, garden: Garden, seed: Path | None, listen: _Listen) -> None:
-    ended = asyncio.Event()
+    ended, parent = asyncio.Event(), os.getppid()  # asked for before anybody can know that we serve
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     _watch_input(ended)
@@ -82,7 +81,7 @@ async def _serve(aws: Aws, garden: Garden, seed: Path | None, listen: _Listen) -
     print(json.dumps(told), flush=True)  # noqa: T201 -- the parent waits for this line
     async with asyncio.TaskGroup() as tasks:
         tending = tasks.create_task(tend(seed, garden, complain), name="seed") if seed else None
-        await _until_ended(ended)
+        await _until_ended(ended, parent)
         listening.close()
         if tending is not None:
             tending.cancel()

@@ -4,12 +4,13 @@ The standard library only, so that whoever imports it gets neither moto nor aioh
 """
 
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import IO, Self
+from dataclasses import dataclass, replace
+from typing import Self
 from urllib.request import Request, urlopen
 
 EVERYBODY = "*"
@@ -43,10 +44,11 @@ class FakeAws:
 
     url: str
     account: str = EVERYBODY
+    ca: str | None = None  # the certificate to trust, where the fake speaks TLS
 
     def of(self, account: str) -> Self:
         """Return the same for one account."""
-        return type(self)(self.url, account)
+        return replace(self, account=account)
 
     def fault(  # noqa: PLR0913 -- what it is aimed at, each of them optional
         self,
@@ -139,7 +141,8 @@ class FakeAws:
     def _do(self, command: str, **asked: object) -> dict[str, object]:
         told = {"account": self.account, **{name: value for name, value in asked.items() if value is not None}}
         request = Request(f"{self.url}/_fake/{command}", json.dumps(told).encode(), method="POST")  # noqa: S310 -- our own URL
-        with urlopen(request, timeout=30) as answer:  # noqa: S310 -- likewise
+        context = ssl.create_default_context(cafile=self.ca) if self.ca else None
+        with urlopen(request, timeout=30, context=context) as answer:  # noqa: S310 -- likewise
             parsed = json.loads(answer.read())
         assert isinstance(parsed, dict)
         return parsed
@@ -150,12 +153,20 @@ def command(*options: str) -> list[str]:
     return [sys.executable, "-m", "sidecar.fakeaws", *options]
 
 
-def read_url(output: IO[bytes]) -> str:
-    """Wait for the line that a started fake prints, and return its URL; raises ChildProcessError when it ends first."""
-    line = output.readline()
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a fake says when it serves."""
+
+    url: str
+    ca: str | None  # the file with the certificate to trust, where it speaks TLS
+
+
+def parse_start(line: bytes) -> Started:
+    """Read the one line that a started fake prints; raises ChildProcessError when it ended instead."""
     if not line:
         raise ChildProcessError("The fake AWS ended before it served; its reason is on standard error.")
-    return str(json.loads(line)["url"])
+    told = json.loads(line)
+    return Started(str(told["url"]), told["ca"])
 
 
 @contextmanager
@@ -164,6 +175,7 @@ def running_fake(options: Sequence[str] = ()) -> Iterator[FakeAws]:
     with subprocess.Popen(command(*options), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 -- our own interpreter
         assert process.stdout is not None
         try:
-            yield FakeAws(read_url(process.stdout))
+            started = parse_start(process.stdout.readline())
+            yield FakeAws(started.url, ca=started.ca)
         finally:
             process.terminate()

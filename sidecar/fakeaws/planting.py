@@ -69,9 +69,10 @@ def _apply(change: Change) -> list[str]:
     return []
 
 
-def _gardener(place: Place) -> Visit:
-    caller = Caller(place.account, "", f"arn:aws:iam::{place.account}:root")
-    return Visit(caller, "", "", place.region, _FAIR_WEATHER, lambda: 0.0, random.Random(0))  # noqa: S311 -- order, not secrecy
+def gardener(account: str, region: str) -> Visit:
+    """Return a visit by the account's owner, whom no weather touches."""
+    caller = Caller(account, "", f"arn:aws:iam::{account}:root")
+    return Visit(caller, "", "", region, _FAIR_WEATHER, lambda: 0.0, random.Random(0))  # noqa: S311 -- order, not secrecy
 
 
 def _put(place: Place, before: Item | None, item: Item) -> None:
@@ -95,7 +96,7 @@ def _put_key(place: Place, item: KeyItem) -> None:
 
 
 def _put_parameter(place: Place, item: ParameterItem) -> None:
-    visit = _gardener(place)
+    visit = gardener(place.account, place.region)
     asked = {"Name": place.name, "Value": item.value, "Type": item.type, "KeyId": item.key, "Overwrite": True}
     ssm.put_parameter(visit, Params(asked | ({"Tier": "Advanced"} if len(item.value.encode()) > 4096 else {})))  # noqa: PLR2004 -- the standard tier's end
     if item.labels:
@@ -146,11 +147,11 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
-async def tend(path: Path, garden: Garden, tell: Callable[[Iterable[str]], None]) -> None:
+async def tend(path: Path, garden: Garden, tell: Callable[[Iterable[str]], None], *, every: float = LOOK_EVERY) -> None:
     """Plant each edit of the file, for ever; what is wrong with it is told, and changes nothing."""
-    known = _stamp(path)
+    known = None  # an edit between the first planting and now counts too
     while True:
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(every)
         now = _stamp(path)
         if now not in {known, (0, 0, 0)}:  # neither unchanged, nor just being replaced by an editor
             tell(f"{path.name}: {line}" for line in _replant(path, garden))
@@ -160,11 +161,12 @@ async def tend(path: Path, garden: Garden, tell: Callable[[Iterable[str]], None]
 def _replant(path: Path, garden: Garden) -> tuple[str, ...]:
     """Plant the file as it is now; returns what there is to tell."""
     try:
-        return (f"{garden.plant(parse_seed(path.read_text('utf-8')))} changed",)
+        count = garden.plant(parse_seed(path.read_text("utf-8")))
     except BadSeed as error:
         return error.problems
     except (OSError, UnicodeDecodeError):
         return ("it cannot be read",)
+    return (f"{count} changed",) if count else ()
 
 
 def complain(lines: Iterable[str]) -> None:
