@@ -1,6 +1,5 @@
 """Hold one version of one secret, and let its plaintext out by one door only."""
 
-import hmac
 from dataclasses import dataclass
 from typing import NewType, NoReturn
 
@@ -26,10 +25,6 @@ class Plaintext:
         """Give the bytes themselves."""
         return self._value
 
-    def is_same_as(self, other: "Plaintext") -> bool:
-        """Compare in constant time, without the operator that could be used by accident."""
-        return hmac.compare_digest(self._value, other.reveal())
-
     def __repr__(self) -> str:
         """Hide the bytes and their length."""
         return "Plaintext(***)"
@@ -44,8 +39,8 @@ class Plaintext:
         raise TypeError(msg)
 
     def __eq__(self, other: object) -> NoReturn:
-        """Refuse: `==` is not constant in time."""
-        msg = "compare plaintexts with is_same_as"
+        """Refuse: `==` is not constant in time, and versions tell whether a value is another."""
+        msg = "compare versions, not plaintexts"
         raise TypeError(msg)
 
     __hash__ = None  # type: ignore[assignment]  # a hash would be an oracle for the value

@@ -59,7 +59,11 @@ class Declarations:
 
     def _keep(self, ref: Ref, specs: Sequence[SecretSpec]) -> None:
         policy = self.policies.strictest(self.policies.of(s.refresh, s.ttl, pinned=ref.pinned) for s in specs)
-        entry = self.store.adopt(ref, Route(ref.source, ref.identity, specs[0].decrypt), policy, Kind.DECLARED)
+        route = Route(ref.source, ref.identity, specs[0].decrypt)
+        before = self.store.get(ref)
+        if before and before.route != route:
+            self.checks.forget(before)  # it was planned among those of the old route
+        entry = self.store.adopt(ref, route, policy, Kind.DECLARED)
         self.checks.plan_within(entry, policy.refresh if entry.held else 0.0)
 
     def _apply_trees(self, trees: Mapping[str, TreeSpec]) -> None:

@@ -59,13 +59,11 @@ class Resolver:
     async def find(self, name: str, deadline: float) -> Declared | None:
         """Find what a name stands for; waits (to `deadline`, loop time) only for a tree that was never walked."""
         declared = self.catalogue.get(name)
-        while declared is None and (tree := self.trees.unwalked_above(name)):
+        tree = self.trees.unwalked_above(name)
+        if declared is None and tree and self.trees.worth_walking(tree):
             gate = self.guard.gate(Priority.CALLER, deadline)
-            if not await ended(self.trees.join(tree, gate, deadline, self.tasks).landed, deadline):
-                break
+            await ended(self.trees.join(tree, gate, deadline, self.tasks).landed, deadline)
             declared = self.catalogue.get(name)
-            if tree.trouble:
-                break
         return declared
 
     def open(self, ref: Ref) -> Entry:

@@ -66,6 +66,11 @@ class Trees:
             (tree for tree in self.entries.values() if not tree.walked and name.startswith(f"{tree.prefix}/")), None
         )
 
+    def worth_walking(self, tree: TreeEntry) -> bool:
+        """Decide whether a caller should wait for a walk: not where one has just failed."""
+        trouble = tree.trouble
+        return trouble is None or self.checks.clock.trust() - trouble.at >= tree.policy.negative_ttl
+
     def join(self, tree: TreeEntry, gate: GuardGate, deadline: float, tasks: asyncio.TaskGroup) -> Flight:
         """Wait along with the walk under way, which now goes first, or start one."""
         flight = self.flights.get(tree.prefix)

@@ -1,17 +1,19 @@
 """Configurations taken in one after the other: what is still wanted is not fetched again."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from sidecar.core.config.models import Cache, TreeSpec
 from sidecar.core.config.types import PerSecret
 from sidecar.core.freshness import Fresh
+from sidecar.core.ports import Decrypt
 from sidecar.core.refs import Pick, Selector, Tree
 from sidecar.engine.store import Kind
 from sidecar.telemetry import Gauges
 from tests.engine.fakes import ssm
-from tests.engine.world import Laboratory, laboratory, spec
+from tests.engine.world import SSM, Laboratory, laboratory, spec
 
 DB, API = ssm("/db"), ssm("/api")
 
@@ -74,6 +76,20 @@ async def test_names_follow_a_value_to_the_spelling_that_aws_gives_it() -> None:
         assert (lab.source.fetches, lab.value(DB)) == ([[arn]], b"hunter2")
         lab.metrics.read(Gauges(secrets=lab.engine.readings.gauges), PerSecret.ON)
         assert b'sidecar_secret_changes_total{name="db"} 1.0' in lab.metrics.render("")[1]
+
+
+async def test_another_way_to_decrypt_is_taken_at_once_and_alone() -> None:
+    """After a reload the value is checked on the new route, and no longer on the old one."""
+    async with laboratory() as lab:
+        plant(lab)
+        lab.declare({"db": spec(DB, refresh=60)})
+        await asyncio.sleep(1)
+        local = lab.sources(replace(SSM, decrypt=Decrypt.LOCAL))
+        local.put(DB, b"hunter2")
+        lab.declare({"db": spec(DB, refresh=60, decrypt=Decrypt.LOCAL)})
+        await asyncio.sleep(600)
+        assert (len(lab.source.requests), lab.source.probes) == (1, [])
+        assert len(local.probes) >= 9
 
 
 async def test_the_keenest_declaration_of_a_value_decides_its_interval() -> None:

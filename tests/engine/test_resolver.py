@@ -185,6 +185,18 @@ async def test_on_demand_values_are_bounded() -> None:
         assert len(lab.source.fetches) + len(lab.source.probes) == fetches
 
 
+async def test_several_values_at_once_are_of_one_moment() -> None:
+    """Cold ones are asked for together; a value held is not asked for."""
+    async with laboratory(polling=False) as lab:
+        lab.source.put(DB, b"hunter2")
+        lab.source.put(ssm("/api"), b"key")
+        resolver, api = lab.engine.resolver, ssm("/api")
+        await resolver.get(resolver.open(DB), within(1))
+        found = await resolver.get_all([resolver.open(DB), resolver.open(api), resolver.open(ssm("/c"))], within(1))
+        assert lab.source.fetches == [[DB], [api, ssm("/c")]]
+        assert [each.waited for each in found] == [False, True, True]
+
+
 async def test_the_previous_version_can_be_had_for_a_while() -> None:
     """For apps that must accept both during a rotation."""
     async with laboratory(polling=False) as lab:
@@ -237,11 +249,25 @@ class TestNames:
             assert looptime == 0.5
 
     async def test_a_walk_that_fails_is_not_waited_for_again(self) -> None:
-        """The caller is told what is known: there is no such name now."""
+        """For negative_ttl callers are told at once that there is no such name; then one waits again."""
         async with laboratory(polling=False) as lab:
             await self._plant(lab)
-            lab.source.outage = Unreachable("down")
+            lab.source.latency, lab.source.outage = 0, Unreachable("down")
             assert await lab.engine.resolver.find("app/x", within(2)) is None
+            asked = len(lab.source.requests)
+            assert await lab.engine.resolver.find("app/x", within(2)) is None
+            assert len(lab.source.requests) == asked
+            lab.source.outage = None
+            await asyncio.sleep(10)
+            assert await lab.engine.resolver.find("app/x", within(2)) is not None
+
+    async def test_callers_join_the_walk_under_way(self) -> None:
+        """Two names below one tree cost one walk."""
+        async with laboratory(polling=False) as lab:
+            await self._plant(lab)
+            found = await asyncio.gather(*(lab.engine.resolver.find(f"app/{n}", within(5)) for n in "xyz"))
+            assert [each is not None for each in found] == [True, False, False]
+            assert len(lab.source.requests) == 1
 
     async def _plant(self, lab: Laboratory) -> None:
         lab.source.latency = 1
