@@ -106,13 +106,13 @@ class FakeAws:
 
     def counts(self) -> dict[str, int]:
         """Return how many requests reached the fake, by `service.Operation`."""
-        counts = self._do("requests")["counts"]
+        counts = self._do("counts")["counts"]
         assert isinstance(counts, dict)
         return {str(key): int(count) for key, count in counts.items()}
 
     def kms_charges(self) -> int:
         """Return how many decryptions were asked of KMS, directly or by way of another service."""
-        return int(str(self._do("requests")["kms_charges"]))
+        return int(str(self._do("counts")["kms_charges"]))
 
     def forget_requests(self) -> None:
         """Begin to count anew."""

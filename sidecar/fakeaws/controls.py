@@ -9,7 +9,7 @@ from typing import Final
 
 from sidecar.fakeaws import kms, secretsmanager, stores
 from sidecar.fakeaws.aws import Aws
-from sidecar.fakeaws.journal import summary
+from sidecar.fakeaws.journal import Entry, counted, listed
 from sidecar.fakeaws.sts import Role
 from sidecar.fakeaws.weather import ANY, Denial, Fault, FaultKind
 from sidecar.fakeaws.wire import DEFAULT_REGION, Json
@@ -32,6 +32,7 @@ class Controls:
         """Do one command; raises BadCommand."""
         commands: dict[str, Callable[[_Asked], Json]] = {
             "clear": self._clear,
+            "counts": lambda asked: counted(self._entries(asked)),
             "deny": self._deny,
             "empty-pages": self._empty_pages,
             "fault": self._fault,
@@ -41,7 +42,7 @@ class Controls:
             "latency": self._latency,
             "limit": self._limit,
             "next-rotation": self._next_rotation,
-            "requests": self._requests,
+            "requests": lambda asked: listed(self._entries(asked)),
             "reset": self._reset,
             "role": self._role,
         }
@@ -89,8 +90,8 @@ class Controls:
         self.aws.weather.clear(asked.account)
         return _DONE
 
-    def _requests(self, asked: "_Asked") -> Json:
-        return summary(self.aws.journal.of(asked.account, asked.text("service"), asked.text("operation")))
+    def _entries(self, asked: "_Asked") -> list[Entry]:
+        return self.aws.journal.of(asked.account, asked.text("service"), asked.text("operation"))
 
     def _forget(self, asked: "_Asked") -> Json:
         self.aws.journal.forget(asked.account)

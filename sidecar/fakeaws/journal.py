@@ -4,7 +4,7 @@ Holds names and outcomes; must never hold a value, a ciphertext or a credential.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
@@ -53,12 +53,12 @@ class Journal:
         self.entries = deque(kept, maxlen=KEPT)
 
 
-def summary(entries: Iterable[Entry]) -> Json:
-    """Return the entries as JSON, with counts by operation."""
-    listed = list(entries)
-    counts = Counter(f"{entry.service}.{entry.operation}" for entry in listed)
-    return {
-        "counts": dict(counts),
-        "kms_charges": sum(entry.kms_charges for entry in listed),
-        "requests": [asdict(entry) for entry in listed],
-    }
+def counted(entries: Sequence[Entry]) -> Json:
+    """Return how many requests there were of each operation, and how many decryptions."""
+    counts = Counter(f"{entry.service}.{entry.operation}" for entry in entries)
+    return {"counts": dict(counts), "kms_charges": sum(entry.kms_charges for entry in entries)}
+
+
+def listed(entries: Sequence[Entry]) -> Json:
+    """Return the counts and the entries themselves."""
+    return {**counted(entries), "requests": [asdict(entry) for entry in entries]}

@@ -85,8 +85,10 @@ def _context(visit: Visit, version: stores.Parameter) -> dict[str, str]:
 
 def open_value(visit: Visit, version: stores.Parameter) -> str:
     """Decrypt a SecureString as Parameter Store does: by KMS, charged to the caller."""
+    sealed = base64.b64decode(version.value)
+    unseal = kms.unseal_message if version.tier == "Advanced" else kms.unseal
     try:
-        return kms.unseal(visit, base64.b64decode(version.value), _context(visit, version))[0].decode()
+        return unseal(visit, sealed, _context(visit, version))[0].decode()
     except KeyTrouble as trouble:
         raise _in_ssm_words(trouble) from None
 
@@ -299,7 +301,8 @@ def _seal(visit: Visit, store: stores.SimpleSystemManagerBackend, kept: stores.P
     """Put ciphertext in the place of what moto keeps; a version that cannot be sealed never was."""
     try:
         key = kms.needed_key(visit, kept.keyid or "alias/aws/ssm")
-        sealed = kms.seal(visit, key, value.encode(), _context(visit, kept))
+        seal = kms.seal_message if kept.tier == "Advanced" else kms.seal
+        sealed = seal(visit, key, value.encode(), _context(visit, kept))
     except KeyTrouble as trouble:
         store._parameters[kept.name].remove(kept)  # noqa: SLF001 -- as in _versions
         raise _in_ssm_words(trouble) from None

@@ -32,6 +32,7 @@ class Visit:
     now: Callable[[], float]
     dice: Dice
     kms_charges: int = 0
+    uses_key: bool = False
 
     @property
     def account(self) -> str:

@@ -109,11 +109,11 @@ class Allowance:
     left: float
     at: float
 
-    def take(self, now: float) -> bool:
-        """Use one of it, if there is one."""
+    def take(self, now: float, *, debt: bool) -> bool:
+        """Use one of it, if there is one, or as a debt."""
         self.left = min(max(self.rate, 1.0), self.left + (now - self.at) * self.rate)
         self.at = now
-        if self.left < 1:
+        if self.left < 1 and not debt:
             return False
         self.left -= 1
         return True
@@ -143,15 +143,15 @@ class Weather:
         """Tell whether the caller may not do this to any of these resources."""
         return any(denial.covers(caller, action, resources) for denial in self.denials)
 
-    def admits(self, account: str, region: str, quota: str, now: float) -> bool:
-        """Use one of the quota; False when this second's are gone."""
+    def admits(self, account: str, region: str, quota: str, now: float, *, debt: bool = False) -> bool:
+        """Use one of the quota; False when this second's are gone, unless it may be owed."""
         rate = self._rate_of(account, quota)
         if rate is None:
             return True
         key = (account, region, quota)
         if key not in self._allowances or self._allowances[key].rate != rate:
             self._allowances[key] = Allowance(rate, max(rate, 1.0) if rate else 0.0, now)
-        return self._allowances[key].take(now)
+        return self._allowances[key].take(now, debt=debt)
 
     def _rate_of(self, account: str, quota: str) -> float | None:
         return next(

@@ -20,7 +20,7 @@ def controls() -> Controls:
 @pytest.mark.parametrize(
     ("command", "asked", "problem"),
     [
-        ("storm", {}, "Want one of clear, deny"),
+        ("storm", {}, "Want one of clear, counts, deny"),
         ("fault", {"kind": "flood"}, "flood"),
         ("fault", {"kind": "500", "count": "some"}, "some"),
         ("limit", {}, "limits must be an object"),

@@ -1,6 +1,6 @@
 """The journal of requests."""
 
-from sidecar.fakeaws.journal import Entry, Journal, summary
+from sidecar.fakeaws.journal import Entry, Journal, counted, listed
 
 
 def _entry(account: str, operation: str, charges: int = 0) -> Entry:
@@ -13,8 +13,8 @@ def test_counts_by_account_and_operation() -> None:
     """Entries are counted by operation; one account's are forgotten alone."""
     journal = Journal()
     journal.entries.extend([_entry("1", "GetParameter", 2), _entry("2", "GetParameter"), _entry("1", "PutParameter")])
-    assert summary(journal.of("1"))["counts"] == {"ssm.GetParameter": 1, "ssm.PutParameter": 1}
-    assert summary(journal.of("*"))["kms_charges"] == 2
+    assert counted(journal.of("1"))["counts"] == {"ssm.GetParameter": 1, "ssm.PutParameter": 1}
+    assert listed(journal.of("*"))["kms_charges"] == 2
     assert len(journal.of("*", "ssm", "GetParameter")) == 2
     assert journal.of("1", "kms") == []
     journal.forget("1")

@@ -81,6 +81,7 @@ def test_bad_weather_from_the_start() -> None:
         assert refusal(kms.list_keys).status in {500, 503}
     with control.running_fake(["--throttle", "1"]) as fake:
         kms = AwsAccount(fake.of("123456789012")).client("kms")
+        fake.latency(0.001)
         kms.list_keys()
         assert refusal(kms.list_keys).code == "ThrottlingException"
 

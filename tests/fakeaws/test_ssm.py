@@ -200,6 +200,27 @@ def test_standard_tier_ends_at_4096_bytes(aws: AwsAccount) -> None:
     put(Name="/a", Value="x" * 4097, Type="String", Tier="Advanced")
 
 
+def test_advanced_tier_holds_8_kib_encrypted(aws: AwsAccount) -> None:
+    """An advanced SecureString opens through SSM, and is no plain KMS ciphertext."""
+    key = aws.create_key()
+    aws.put_parameter("/big", "x" * 8192, Tier="Advanced", KeyId=key)
+    get = aws.client("ssm").get_parameter
+    assert get(Name="/big", WithDecryption=True)["Parameter"]["Value"] == "x" * 8192
+    message = base64.b64decode(get(Name="/big")["Parameter"]["Value"])
+    assert refusal(aws.client("kms").decrypt, CiphertextBlob=message[:6144]).code == "InvalidCiphertextException"
+
+
+def test_a_batch_may_owe_kms(aws: AwsAccount) -> None:
+    """Ten SecureStrings pass a quota of five, and the next request waits for the debt."""
+    names = [f"/{number}" for number in range(10)]
+    for name in names:
+        aws.put_parameter(name, "x")
+    aws.fake.limit({"kms.symmetric": 5})
+    get = aws.client("ssm").get_parameters
+    assert len(get(Names=names, WithDecryption=True)["Parameters"]) == 10
+    assert refusal(get, Names=names, WithDecryption=True).code == "ThrottlingException"
+
+
 def test_secret_by_reference(aws: AwsAccount) -> None:
     """Secrets Manager by way of Parameter Store: version 0, and the whole secret in SourceResult."""
     version = aws.put_secret("prod/db", '{"password": "made-up"}')
