@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecar.core.config.models import Cache, Config, OnDemand
+from sidecar.core.config.models import Cache, Config
 from sidecar.core.ports import Clock, Route, Source, TreeSource
 from sidecar.engine.catalogue import Catalogue
 from sidecar.engine.checks import Checks
 from sidecar.engine.declarations import Declarations
 from sidecar.engine.guard import Guard
+from sidecar.engine.on_demand import OnDemandValues
 from sidecar.engine.policies import Policies
 from sidecar.engine.readings import Readings
 from sidecar.engine.refresher import Refresher
@@ -41,9 +42,10 @@ class Engine:
         self.store = Store(world.clock, self._count_change, self.catalogue.rename)
         self.checks = Checks(self.store, world.sources, world.clock, world.dice, world.metrics)
         self.trees = Trees(self.checks, self.catalogue, world.trees)
-        self.refresher = Refresher(self.checks, self.trees, world.guard, OnDemand(), world.tasks)
-        self.checks.on_landing = self.refresher.poke
         self.policies = Policies(Cache())
+        self.on_demand = OnDemandValues(self.store, self.checks, self.policies)
+        self.refresher = Refresher(self.checks, self.trees, world.guard, self.on_demand, world.tasks)
+        self.checks.on_landing = self.refresher.poke
         self.declarations = Declarations(self.store, self.catalogue, self.checks, self.trees, self.policies)
         self.resolver = Resolver(
             world.clock,
@@ -52,7 +54,7 @@ class Engine:
             self.checks,
             self.trees,
             world.guard,
-            self.policies,
+            self.on_demand,
             world.metrics,
             world.tasks,
         )
@@ -61,7 +63,7 @@ class Engine:
     def declare(self, config: Config) -> None:
         """Keep what the configuration asks for; called again, keep what the new one asks for."""
         self.policies.replace(config.cache)
-        self.refresher.on_demand = config.on_demand
+        self.on_demand.settings = config.on_demand
         self.declarations.apply(config.secrets, config.trees)
         self.refresher.poke()
 

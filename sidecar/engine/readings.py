@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sidecar.core.errors import Failure
 from sidecar.core.freshness import Fresh, Pending, Stale, State, state_of
+from sidecar.core.names import Name
 from sidecar.core.ports import Clock
 from sidecar.core.refs import Ref
 from sidecar.engine.catalogue import Catalogue, Declared
@@ -81,7 +82,7 @@ class Readings:
             fetched_at=held.fetched_at + ahead if held else None,
             confirmed_at=held.confirmed_at + ahead if held else None,
             expires_at=held.confirmed_at + entry.policy.ttl + ahead if held else None,
-            next_check_at=self._next_check_at(entry),
+            next_check_at=self._next_check_at(entry, declared),
             failure=entry.trouble.failure if entry.trouble else None,
         )
 
@@ -118,8 +119,10 @@ class Readings:
         lookup = entry.look(self.clock.trust()) if entry else Pending(None)
         return None if isinstance(lookup, Fresh | Stale) else _unready(declared.name, lookup.failure)
 
-    def _next_check_at(self, entry: Entry) -> float | None:
+    def _next_check_at(self, entry: Entry, declared: Declared | None) -> float | None:
         due = self.checks.due(entry)
+        if due is None and declared and declared.tree:
+            due = self.trees.planned.due(Name(declared.tree))  # its walk is the check of its members
         return None if due is None else due - self.checks.now() + self.clock.wall()
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from sidecar.core.config.models import OnDemand
 from sidecar.core.names import Name
 from sidecar.core.pacing import BACKOFF_CAP
 from sidecar.core.ports import Priority
 from sidecar.engine.checks import Checks
 from sidecar.engine.guard import CALL_TIMEOUT, Guard
+from sidecar.engine.on_demand import OnDemandValues
 from sidecar.engine.store import Entry
 from sidecar.engine.trees import Trees
 from sidecar.telemetry import events
@@ -51,7 +51,7 @@ class Refresher:
     checks: Checks
     trees: Trees
     guard: Guard
-    on_demand: OnDemand
+    on_demand: OnDemandValues
     tasks: asyncio.TaskGroup
     on_sweep: Callable[[], None] = lambda: None
     ticked_at: float = 0.0
@@ -123,14 +123,10 @@ class Refresher:
     def _tick(self) -> None:
         self.ticked_at = self.checks.now()
         self._notice_suspend()
-        store = self.checks.store
-        for ref in store.crowd(self.on_demand.max_entries, self.on_demand.idle):
-            if entry := store.get(ref):
-                self.checks.forget(entry)
-            store.remove(ref)
+        self.on_demand.evict()
         if self.ticked_at - self._swept_at >= SWEEP_EVERY:
             self._swept_at = self.ticked_at
-            store.sweep()
+            self.checks.store.sweep()
             self.on_sweep()
 
     def _notice_suspend(self) -> None:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from sidecar.core.freshness import Lookup, Stale, State, state_of, worth_asking
-from sidecar.core.ports import Clock, Priority, Route
+from sidecar.core.ports import Clock, Priority
 from sidecar.core.refs import Ref
 from sidecar.core.secret import Secret
 from sidecar.engine.catalogue import Catalogue, Declared
 from sidecar.engine.checks import Checks
 from sidecar.engine.guard import Guard
-from sidecar.engine.policies import Policies
+from sidecar.engine.on_demand import OnDemandValues
 from sidecar.engine.store import Entry, Kind, Store
 from sidecar.engine.trees import Trees
 from sidecar.telemetry import CacheResult, Metrics
@@ -52,7 +52,7 @@ class Resolver:
     checks: Checks
     trees: Trees
     guard: Guard
-    policies: Policies
+    on_demand: OnDemandValues
     metrics: Metrics
     tasks: asyncio.TaskGroup
 
@@ -68,11 +68,7 @@ class Resolver:
 
     def open(self, ref: Ref) -> Entry:
         """Give the entry of a whole ref, made on demand when nobody declared it."""
-        entry = self.store.get(ref)
-        if entry is None:
-            policy = self.policies.of(None, None, pinned=ref.pinned)
-            entry = self.store.adopt(ref, Route(ref.source, ref.identity), policy, Kind.ON_DEMAND)
-        return entry
+        return self.on_demand.open(ref)
 
     def look(self, entry: Entry) -> Lookup:
         """Look at what is held, without waiting; a stale value is checked behind the reader's back."""

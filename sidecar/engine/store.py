@@ -112,7 +112,7 @@ class Store:
 
     def touch(self, entry: Entry) -> None:
         """Note that somebody read an on-demand value: it goes last when room is needed."""
-        if entry.kind is Kind.ON_DEMAND:
+        if entry.ref in self._on_demand:  # a reader may still have what was evicted
             entry.used_at = self.clock.trust()
             del self._on_demand[entry.ref]
             self._on_demand[entry.ref] = None

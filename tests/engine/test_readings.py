@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from sidecar.core.config.models import TreeSpec
 from sidecar.core.errors import AccessDenied, Unreachable
 from sidecar.core.freshness import State
+from sidecar.core.refs import Tree
 from tests.engine.fakes import ssm
 from tests.engine.world import laboratory, spec
 
@@ -53,6 +55,18 @@ async def test_a_reading_tells_times_as_the_wall_shows_them() -> None:
         assert reading.fetched_at == reading.confirmed_at == pytest.approx(started)
         assert reading.expires_at == pytest.approx(started + 300)
         assert reading.next_check_at == pytest.approx(started + 50)
+
+
+async def test_a_trees_member_is_checked_with_its_tree() -> None:
+    """Its next check is its tree's next walk; what is held is counted by why."""
+    async with laboratory() as lab:
+        lab.source.put(ssm("/prod/a"), b"1")
+        lab.declare(trees={"app": TreeSpec(Tree("/prod"), refresh=100)})
+        await asyncio.sleep(1)
+        (reading,) = lab.engine.readings.secrets()
+        assert (reading.name, reading.kind) == ("app/a", "tree")
+        assert reading.next_check_at == pytest.approx(lab.clock.wall() - 1 + 50)
+        assert lab.engine.readings.entries() == {"declared": 0, "tree": 1, "on-demand": 0}
 
 
 async def test_on_demand_values_are_read_by_their_ref() -> None:

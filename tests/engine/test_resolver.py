@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sidecar.core.config.models import Cache, OnDemand, TreeSpec
+from sidecar.core.config.models import Cache, TreeSpec
 from sidecar.core.errors import AccessDenied, Unreachable
 from sidecar.core.freshness import Absent, Fresh, Pending, Refused, Stale
 from sidecar.core.refs import Tree
@@ -167,22 +167,6 @@ async def test_refreshing_all_walks_the_trees_too() -> None:
         lab.declare({"db": DB}, {"app": TreeSpec(Tree("/app"))})
         changed = await lab.engine.resolver.refresh_all(within(10))
         assert {str(entry.ref) for entry in changed} == {"ssm:/db", "ssm:/app/x"}
-
-
-async def test_on_demand_values_are_bounded() -> None:
-    """Beyond max_entries the least recently used go; the idle go too."""
-    async with laboratory() as lab:
-        lab.declare(on_demand=OnDemand(max_entries=2, idle=600))
-        for n in range(3):
-            lab.source.put(ssm(f"/{n}"), b"x")
-            await lab.engine.resolver.get(lab.engine.resolver.open(ssm(f"/{n}")), within(1))
-        await asyncio.sleep(1)
-        assert [str(entry.ref) for entry in lab.engine.store] == ["ssm:/1", "ssm:/2"]
-        await asyncio.sleep(601)
-        assert len(lab.engine.store) == 0
-        fetches = len(lab.source.fetches) + len(lab.source.probes)
-        await asyncio.sleep(3600)
-        assert len(lab.source.fetches) + len(lab.source.probes) == fetches
 
 
 async def test_several_values_at_once_are_of_one_moment() -> None:
