@@ -135,15 +135,15 @@ class Client:
         Waits up to `wait` seconds for a value that is not held yet. Raises ClientError.
         """
         target = _target("/v1/values", name, previous="1" if previous else None)
-        return self._ask("GET", target, wait=wait)
+        return self._ask("GET", target, wait=wait, about=name)
 
     def secret(self, name: str, *, wait: float = PATIENCE) -> dict[str, object]:
         """Give the value with what is known of it."""
-        return _record(self._ask("GET", _target("/v1/secrets", name), wait=wait))
+        return _record(self._ask("GET", _target("/v1/secrets", name), wait=wait, about=name))
 
     def resolve(self, ref: str, *, wait: float = PATIENCE) -> dict[str, object]:
         """Give the same for a reference that need not be declared."""
-        return _record(self._ask("GET", _target("/v1/resolve", ref=ref), wait=wait))
+        return _record(self._ask("GET", _target("/v1/resolve", ref=ref), wait=wait, about=ref))
 
     def list(self) -> Sequence[dict[str, object]]:
         """Describe every secret that this user may see, without values."""
@@ -161,7 +161,8 @@ class Client:
         With one name, `rejected` is the ETag of the version that did not work.
         """
         wish: dict[str, object] = {"names": list(names)} | ({"rejected": rejected} if rejected else {})
-        return _records(self._ask("POST", "/v1/refresh", wait=wait, body=json.dumps(wish).encode()))
+        about = names[0] if len(names) == 1 else ""
+        return _records(self._ask("POST", "/v1/refresh", wait=wait, body=json.dumps(wish).encode(), about=about))
 
     def ready(self) -> Readiness:
         """Ask whether every required secret is held."""
@@ -202,7 +203,7 @@ class Client:
             yield from read_events(response)
         raise NoDaemon("the daemon ended the watch")
 
-    def _ask(self, method: str, target: str, *, wait: float = 0.0, body: bytes | None = None) -> bytes:
+    def _ask(self, method: str, target: str, *, wait: float = 0.0, body: bytes | None = None, about: str = "") -> bytes:
         headers = {"Prefer": f"wait={wait:.0f}"} if wait else {}
         with closing(self._connection(wait + MARGIN)) as connection:
             try:
@@ -211,7 +212,7 @@ class Client:
             except (OSError, HTTPException) as error:
                 raise self._unanswered(error) from error
         if response.status >= 300:  # noqa: PLR2004 -- HTTP's own number
-            raise _error(response.status, content)
+            raise _error(response.status, content, about)
         return content
 
     def _answered(
@@ -301,11 +302,15 @@ def _records(content: bytes) -> Sequence[dict[str, object]]:
     return cast("Sequence[dict[str, object]]", found if isinstance(found, list) else [])
 
 
-def _error(status: int, content: bytes) -> ClientError:
+def _error(status: int, content: bytes, about: str = "") -> ClientError:
+    """Make the error of an answer; what was asked about comes first, unless the daemon names it already."""
     try:
         problem = _record(content)
     except ClientError:
         problem = {}
     kind = _BY_STATUS.get(status, ClientError)
     message = str(problem.get("detail") or problem.get("title") or f"the answer is HTTP status {status}")
+    about = str(problem.get("name") or about)
+    if about not in message:
+        message = f"{about}: {message}"
     return kind(message, mend=str(problem.get("mend") or ""), status=status, problem=problem)

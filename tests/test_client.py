@@ -126,7 +126,7 @@ class TestProblems:
         """Something in between answers in its own way."""
         with listening(path, answer(b"<html>", 502, "text/html")), pytest.raises(Unavailable) as got:
             Client(path).get("db")
-        assert str(got.value) == "the answer is HTTP status 502"
+        assert str(got.value) == "db: the answer is HTTP status 502"
 
     @pytest.mark.parametrize("content", [b"<html>", [1]])
     def test_an_answer_that_is_not_the_daemons(self, path: Path, content: object) -> None:

@@ -50,6 +50,12 @@ class Peer:
     answers: list[bytes] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     routes: Mapping[str, bytes] = field(default_factory=dict)  # by target; comes before `answers`
+    _came: threading.Condition = field(default_factory=threading.Condition)
+
+    def wait_for(self, count: int) -> None:
+        """Return once so many requests have come."""
+        with self._came:
+            self._came.wait_for(lambda: len(self.asked) >= count)
 
     def serve(self, listener: socket.socket) -> None:
         """Answer one connection after the other until the socket is shut down."""
@@ -65,7 +71,9 @@ class Peer:
             head = b"".join(iter(stream.readline, b"\r\n"))
             headers = BytesParser().parsebytes(head)
             body = stream.read(int(headers.get("Content-Length", 0)))
-        self.asked.append(Asked(line, headers, body))
+        with self._came:
+            self.asked.append(Asked(line, headers, body))
+            self._came.notify_all()
         target = line.split(" ")[1]
         if target in self.routes:
             connection.sendall(self.routes[target])

@@ -24,6 +24,9 @@ _MODULES: Final = {
 }
 """Where each command is; it is called `command` there."""
 
+INTERRUPTED: Final = 130
+"""The exit code of what Ctrl-C ends, as shells have it."""
+
 
 class Commands(click.Group):
     """The commands, each imported when it is asked for, all ending in the same way."""
@@ -44,8 +47,10 @@ class Commands(click.Group):
         """Run one; whatever goes wrong becomes one line and an exit code."""
         try:
             return super().invoke(ctx)
-        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (click.exceptions.Exit, BrokenPipeError):
             raise  # click ends these as it should: quietly
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
         except Exception as error:  # noqa: BLE001 -- a traceback helps nobody and may quote a secret
             from sidecar.cli.exits import exit_of, line_of  # noqa: PLC0415 -- only for what goes wrong
 

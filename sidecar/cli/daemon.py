@@ -13,6 +13,7 @@ from sidecar.app import Bound
 from sidecar.cli.sources import find_config, read_text
 from sidecar.core.config.loading import load
 from sidecar.core.config.models import Config
+from sidecar.core.errors import SidecarError
 from sidecar.hardening import harden
 from sidecar.telemetry import events
 from sidecar.telemetry.logs import set_up_logs
@@ -42,7 +43,13 @@ def run(
     set_up_logs(config.log.level, config.log.format, sys.stderr)
     if weakness:
         log.warning(events.HARDENING_FAILED, why=weakness)
-    app.main(config, load=read, any_ops_port=any_ops_port, on_bound=lambda bound: on_bound(bound, config))
+    try:
+        app.main(config, load=read, any_ops_port=any_ops_port, on_bound=lambda bound: on_bound(bound, config))
+    except SidecarError:
+        raise  # told in one line by the command
+    except Exception:
+        log.critical(events.DAEMON_CRASHED, exc_info=True)
+        raise
 
 
 def run_configured(option: Path | None) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from sidecar.cli.options import config_option
+from sidecar.cli.options import config_option, read_seconds
 from sidecar.cli.sockets import DEV_SOCKET
 
 SEED: Final = Path("sidecar.dev.yaml")
@@ -24,7 +24,7 @@ SEED: Final = Path("sidecar.dev.yaml")
 @click.option("--socket", type=click.Path(path_type=Path), help=f"Where to listen.  [default: {DEV_SOCKET}]")
 @click.option("--throttle", metavar="RATE", type=click.FloatRange(min=0), help="Let AWS's quotas be so many a second.")
 @click.option("--fail", metavar="PART", type=click.FloatRange(0, 1), help="Let this part of AWS's answers be 5xx.")
-@click.option("--latency", metavar="DURATION", help="Let AWS take so much longer, such as 100ms.")
+@click.option("--latency", metavar="DURATION", callback=read_seconds, help="Let AWS take so much longer: 100ms.")
 def command(  # noqa: PLR0913 -- one for each option
     *,
     seed: Path,
@@ -32,7 +32,7 @@ def command(  # noqa: PLR0913 -- one for each option
     socket: Path | None,
     throttle: float | None,
     fail: float | None,
-    latency: str | None,
+    latency: float | None,
 ) -> None:
     """Run the daemon and a fake AWS beside it: no account, no Docker, no configuration.
 
@@ -42,6 +42,6 @@ def command(  # noqa: PLR0913 -- one for each option
         raise click.ClickException("the fake AWS is not installed. pip install 'secrets-sidecar[dev]'")
     from sidecar.cli.playground import Wishes, play  # noqa: PLC0415 -- the whole daemon, only for those who run it
 
-    asked = {"--throttle": throttle, "--fail": fail, "--latency": latency}
+    asked = {"--throttle": throttle, "--fail": fail, "--latency": None if latency is None else f"{latency}s"}
     weather = [text for option, value in asked.items() if value is not None for text in (option, str(value))]
     play(Wishes(seed, config, socket, tuple(weather)))

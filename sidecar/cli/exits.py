@@ -38,8 +38,16 @@ _REASONS: Final[Mapping[str, Exit]] = {
 }
 
 
+def root_of(error: Exception) -> Exception:
+    """Give the first error of a group: one task failed, the rest was cancelled for it."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def exit_of(error: Exception) -> Exit:
     """Give the exit code for an error."""
+    error = root_of(error)
     return next((code for kind, code in _EXITS.items() if isinstance(error, kind)), Exit.FAILED)
 
 
@@ -50,6 +58,7 @@ def exit_of_reason(reason: str) -> Exit:
 
 def line_of(error: Exception) -> str:
     """Say what went wrong and what to do; never the text of an exception that is not ours."""
+    error = root_of(error)
     if isinstance(error, click.UsageError):
         return _sentences(error.format_message(), f"Try {error.ctx.command_path} --help." if error.ctx else "")
     if isinstance(error, click.ClickException):
@@ -59,14 +68,8 @@ def line_of(error: Exception) -> str:
     if isinstance(error, SidecarError):
         return _sentences(str(error), error.mend)
     if isinstance(error, client.ClientError):
-        return _sentences(_named(error), error.mend)
+        return _sentences(str(error), error.mend)
     return f"{type(error).__name__} at {_place(error)}: a fault of the program; please report it."
-
-
-def _named(error: client.ClientError) -> str:
-    """Put the secret's name before what happened, unless it is said already."""
-    name, message = str(error.problem.get("name") or ""), str(error)
-    return message if name in message else f"{name}: {message}"
 
 
 def _sentences(what: str, mend: str) -> str:

@@ -7,9 +7,10 @@ import click
 from sidecar.core.config.units import Unwanted, parse_duration
 
 
-def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+def read_seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """Read a duration as the configuration writes them; None stays None."""
     try:
-        return parse_duration(value)
+        return None if value is None else parse_duration(value)
     except Unwanted as error:
         raise click.BadParameter(str(error)) from error
 
@@ -31,7 +32,7 @@ config_option = click.option(
 
 wait_option = click.option(
     "--wait",
-    callback=_seconds,
+    callback=read_seconds,
     metavar="DURATION",
     default="10s",
     show_default=True,

@@ -27,8 +27,7 @@ def command(ctx: click.Context, names: tuple[str, ...], *, as_json: bool, wait: 
     if as_json:
         click.echo(json.dumps({"secrets": secrets}, indent=2, ensure_ascii=False))
     else:
-        for secret in secrets:
-            click.echo(_line(secret))
+        click.echo("\n".join(map(_line, secrets)) or "nothing has changed")
     ctx.exit(next((exit_of_reason(reason) for each in secrets if (reason := text(each, "reason"))), Exit.DONE))
 
 

@@ -8,6 +8,7 @@ DAEMON_READY: Final = "daemon_ready"
 DAEMON_UNREADY: Final = "daemon_unready"
 DAEMON_DRAINED: Final = "daemon_drained"
 DAEMON_STOPPED: Final = "daemon_stopped"
+DAEMON_CRASHED: Final = "daemon_crashed"
 SUSPEND_NOTICED: Final = "suspend_noticed"
 HARDENING_FAILED: Final = "hardening_failed"
 

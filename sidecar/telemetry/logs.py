@@ -23,11 +23,13 @@ HIDDEN: Final = "***"
 
 LEAST: Final[Mapping[str, int]] = {
     "": logging.DEBUG,
-    "aiobotocore": logging.INFO,  # botocore's DEBUG lines hold response bodies, plaintext included
+    "aiobotocore": logging.WARNING,
+    "aiobotocore.credentials": logging.INFO,  # which of many places they were found in is worth a line
     "aiohttp": logging.WARNING,  # requests are counted and, if wanted, audited by ourselves
     "asyncio": logging.INFO,
     "boto3": logging.INFO,
-    "botocore": logging.INFO,
+    "botocore": logging.WARNING,  # its DEBUG lines hold response bodies, plaintext included
+    "botocore.credentials": logging.INFO,
     "urllib3": logging.INFO,
 }
 """The most talkative that each library may be, whatever level is configured."""
@@ -64,9 +66,8 @@ def hide(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     if isinstance(error, BaseException):
         event["error"] = error
         event["at"] = _way(error.__traceback__)
-    for key, value in event.items():
-        event[key] = _harmless(value)
-    return event
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    return first | {key: _harmless(value) for key, value in event.items()}
 
 
 def told(error: BaseException) -> str:

@@ -98,7 +98,7 @@ class TestOurLines:
         """The level holds for ours, and for those of libraries."""
         log.set_up(LogLevel.WARNING)
         structlog.get_logger().info("secret_changed")
-        logging.getLogger("botocore").info("found credentials")
+        logging.getLogger("botocore.credentials").info("found credentials")
         structlog.get_logger().warning("check_failed")
         assert [line["event"] for line in log.lines] == ["check_failed"]
 

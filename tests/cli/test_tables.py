@@ -1,0 +1,86 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from sidecar.cli.tables import change_line, columns, quotas_table, reasons, secrets_table, span, unready_line
+
+NOW = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
+DB = {
+    "name": "db",
+    "ref": "sm:prod/db",
+    "state": "fresh",
+    "version": "9135f19b-736b-4288-945c-306cca5a4f7f",
+    "confirmed_at": "2026-11-01T11:59:55.500Z",
+    "next_check_at": "2026-11-01T12:04:30Z",
+    "fetched_at": "2026-11-01T09:00:00.000Z",
+}
+API = {"name": "api", "ref": "ssm:/prod/api", "state": "pending", "reason": "throttled", "detail": "AWS throttles"}
+
+
+def test_columns_align() -> None:
+    """Each is as wide as its widest cell; no line ends in spaces."""
+    assert list(columns([("A", "B"), ("long", "x"), ("y", "")])) == ["A     B", "long  x", "y"]
+
+
+def test_secrets() -> None:
+    """Age, the next check and a version that can be told from others; a dash for what is not known."""
+    assert list(secrets_table([DB, API], NOW)) == [
+        "NAME  STATE    AGE   VERSION       NEXT CHECK  REF",
+        "db    fresh    4.5s  9135f19b-736  in 4m30s    sm:prod/db",
+        "api   pending  -     -             -           ssm:/prod/api",
+    ]
+
+
+def test_quotas() -> None:
+    """Numbers as short as they are."""
+    quota = {"quota": "ssm.get", "account": "1", "region": "eu-west-1", "rate": 2.5, "ceiling": 4.0, "limit": 40}
+    table = list(quotas_table([quota | {"used": 0, "waiting": 3, "throttled": 1}]))
+    assert table[1].split() == ["ssm.get", "1", "eu-west-1", "2.5", "4", "40", "0", "3", "1", "-"]
+
+
+def test_reasons() -> None:
+    """Only of those that have trouble, with the mend."""
+    lines = list(reasons([DB, API | {"mend": "Wait."}, {"name": "x", "reason": "not_found", "mend": None}]))
+    assert lines == ["api: AWS throttles. Wait.", "x: not_found."]
+
+
+@pytest.mark.parametrize(
+    ("detail", "line"),
+    [
+        (
+            {"unready": [{"name": "db", "reason": "throttled"}, {"name": "x", "reason": "pending"}]},
+            "db (throttled), x (pending)",
+        ),
+        ({"unready": [], "reason": "stopping"}, "stopping"),
+        ({}, "it does not say why"),
+    ],
+)
+def test_unready(detail: dict[str, object], line: str) -> None:
+    """Which are missing, or why none is given any more."""
+    assert unready_line(detail) == line
+
+
+def test_changes() -> None:
+    """A new version, or a secret that is gone."""
+    assert change_line(DB) == "2026-11-01T09:00:00.000Z  db  fresh  version 9135f19b-736b-4288-945c-306cca5a4f7f"
+    assert change_line({"name": "db", "state": "absent", "detail": "AWS has none"}) == "-  db  absent  AWS has none"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-3, "0.0s"),
+        (0.04, "0.0s"),
+        (9.94, "9.9s"),
+        (10, "10s"),
+        (59.9, "59s"),
+        (60, "1m0s"),
+        (272, "4m32s"),
+        (3600, "1h0m"),
+        (86399, "23h59m"),
+        (90000, "1d1h"),
+    ],
+)
+def test_spans(seconds: float, text: str) -> None:
+    """The two largest units; tenths only below ten seconds."""
+    assert span(seconds) == text
