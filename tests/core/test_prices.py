@@ -1,19 +1,38 @@
+import pytest
+
 from sidecar.core import prices
+from sidecar.core.prices import KeyKind, Unit
 
 
-def test_ten_thousand_requests_cost_what_the_list_says() -> None:
-    """KMS asks 3 cents for ten thousand requests, Secrets Manager 5, Parameter Store and STS nothing."""
-    asked = {
-        operation: round(10_000 * prices.of_request(*operation), 9)
-        for operation in (
-            ("kms", "Decrypt"),
-            ("secretsmanager", "DescribeSecret"),
-            ("secretsmanager", "GetSecretValue"),
-            ("ssm", "GetParameters"),
-            ("sts", "AssumeRole"),
-        )
-    }
-    assert list(asked.values()) == [0.03, 0.05, 0.05, 0.0, 0.0]
+@pytest.mark.parametrize(
+    ("service", "operation", "dollars"),
+    [
+        ("kms", "Decrypt", 0.03),
+        ("secretsmanager", "BatchGetSecretValue", 0.05),
+        ("secretsmanager", "DescribeSecret", 0.05),
+        ("secretsmanager", "GetSecretValue", 0.05),
+        ("ssm", "GetParameters", 0.0),
+        ("sts", "AssumeRole", 0.0),
+    ],
+)
+def test_ten_thousand_requests_cost_what_the_list_says(service: str, operation: str, dollars: float) -> None:
+    """KMS asks 3 cents for ten thousand requests, Secrets Manager 5, Parameter Store as most use it and STS nothing."""
+    assert 10_000 * prices.of_request(service, operation) == pytest.approx(dollars)
+
+
+@pytest.mark.parametrize(
+    ("key", "dollars"), [(KeyKind.SYMMETRIC, 0.03), (KeyKind.RSA_2048, 0.03), (KeyKind.ASYMMETRIC, 0.15)]
+)
+def test_the_kind_of_key_makes_the_price_of_kms(key: KeyKind, dollars: float) -> None:
+    """RSA of 2,048 bits costs what symmetric keys cost; every other pair of keys five times that."""
+    assert 10_000 * prices.price("kms", "Decrypt", key=key).dollars == pytest.approx(dollars)
+
+
+def test_parameters_are_billed_one_by_one_where_they_are_billed() -> None:
+    """Advanced parameters and higher throughput cost 5 cents for ten thousand parameters returned, not for requests."""
+    paid = prices.price("ssm", "GetParametersByPath", paid_parameters=True)
+    assert (10_000 * paid.dollars, paid.unit) == (pytest.approx(0.05), Unit.PARAMETER)
+    assert prices.price("ssm", "GetParametersByPath").unit is Unit.CALL
 
 
 def test_the_table_says_how_old_it_is() -> None:
