@@ -12,6 +12,7 @@ from pydantic.config import JsonDict
 
 from sidecar.core.config.types import (
     Account,
+    Budget,
     Count,
     DecryptChoice,
     Duration,
@@ -222,6 +223,15 @@ class Quotas(Section):
     )
     limits: Annotated[dict[QuotaName, Rate], _NothingIsEmpty] = Field(
         {}, description="The account's own limits in requests per second, where they are not AWS's defaults."
+    )
+    discover: Switch = Field(
+        default=False,
+        description="Whether Service Quotas is asked, once a day, for the account's own limits; `limits` goes before.",
+    )
+    budget: Budget | None = Field(
+        None,
+        description="What one daemon's polling may cost by list prices. All intervals lengthen to keep within it; no "
+        "read fails or waits for it.",
     )
 
 

@@ -94,6 +94,14 @@ Rate = Annotated[
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
 ]
 
+Budget = Annotated[
+    float,
+    _scalar("dollars a month such as $5/month", units.parse_budget, float, int),
+    PlainSerializer(units.budget_text),
+    WithJsonSchema(_text_schema(units.BUDGET_PATTERN, "$5/month")),
+]
+"""Dollars a month, more than 0."""
+
 Switch = Annotated[bool, _scalar("true or false", units.parse_switch, bool), WithJsonSchema({"type": "boolean"})]
 
 

@@ -17,12 +17,14 @@ MAX_UNIX_PATH: Final = 107  # sockaddr_un holds 108 bytes, one of them the closi
 
 DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
 SHARE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?%$"
+BUDGET_PATTERN: Final = r"^\$[0-9]+(\.[0-9]+)?/month$"
 MODE_PATTERN: Final = r"^(0o)?0?[0-7]{3}$"
 ADDRESS_PATTERN: Final = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"
 ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*\$?$"
 
 _DURATION: Final = re.compile(DURATION_PATTERN)
 _SHARE: Final = re.compile(SHARE_PATTERN)
+_BUDGET: Final = re.compile(BUDGET_PATTERN)
 _MODE: Final = re.compile(MODE_PATTERN)
 _ADDRESS: Final = re.compile(ADDRESS_PATTERN)
 _ACCOUNT: Final = re.compile(ACCOUNT_PATTERN)
@@ -106,6 +108,19 @@ def parse_share(text: str) -> float:
 def share_text(fraction: float) -> str:
     """Spell a fraction as a percentage."""
     return f"{fraction * 100:.10g}%"
+
+
+def parse_budget(text: str) -> float:
+    """Give the dollars a month of `$5/month`: more than nothing."""
+    dollars = float(text[1 : -len("/month")]) if _BUDGET.fullmatch(text) else 0.0
+    if dollars <= 0 or not math.isfinite(dollars):
+        raise unwanted("dollars a month, more than none, such as $5/month", text)
+    return dollars
+
+
+def budget_text(dollars: float) -> str:
+    """Spell dollars a month, with cents where there are some."""
+    return f"${dollars:.10g}/month"
 
 
 def parse_mode(text: str) -> int:

@@ -39,7 +39,7 @@ identities:
   billing: {role_arn: "arn:aws:iam::222222222222:role/path/reader", external_id: "x:1", region: us-gov-west-1}
   dr: {use_fips: true, use_dualstack: on}
 failover: {sm: [default, dr]}
-quotas: {share: 5%, limits: {ssm.get: 40, kms.symmetric: 1e4, sts.AssumeRole: 2}}
+quotas: {share: 5%, limits: {ssm.get: 40, kms.symmetric: 1e4, sts.AssumeRole: 2}, discover: true, budget: $5/month}
 metrics: {per_secret: on}
 log: {level: debug, format: console, audit: true}
 """
@@ -79,6 +79,7 @@ def test_reads_everything() -> None:
     assert config.identities["dr"] == IdentitySpec(use_fips=True, use_dualstack=True)
     assert config.failover == {SourceKind.SM: ("default", "dr")}
     assert config.quotas.share == 0.05
+    assert (config.quotas.discover, config.quotas.budget) == (True, 5.0)
     assert config.quotas.limits == {"ssm.get": 40, "kms.symmetric": 10000, "sts.AssumeRole": 2}
     assert config.metrics.per_secret is PerSecret.ON
     assert (config.log.level, config.log.format, config.log.audit) == (LogLevel.DEBUG, LogFormat.CONSOLE, True)

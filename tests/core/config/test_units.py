@@ -84,6 +84,22 @@ def test_refuses_what_is_no_share(text: str, want: str) -> None:
         units.parse_share(text)
 
 
+@pytest.mark.parametrize(("text", "dollars"), [("$5/month", 5.0), ("$0.50/month", 0.5), ("$1200/month", 1200.0)])
+def test_reads_and_prints_budgets(text: str, dollars: float) -> None:
+    """A budget is dollars a month, and is printed so."""
+    assert units.parse_budget(text) == dollars
+    assert units.parse_budget(units.budget_text(dollars)) == dollars
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "$5", "$5/year", "$0/month", "-$5/month", "$5 / month", f"${'9' * 400}/month"]
+)
+def test_refuses_what_is_no_budget(text: str) -> None:
+    """The currency and the time are never guessed, and nothing is not a budget."""
+    with pytest.raises(Unwanted, match=r"want dollars a month, more than none, such as \$5/month, got "):
+        units.parse_budget(text)
+
+
 def test_prints_shares() -> None:
     """A share is printed as a percentage, without the noise of floats."""
     assert [units.share_text(part) for part in (0.1, 0.07, 1)] == ["10%", "7%", "100%"]
