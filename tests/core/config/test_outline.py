@@ -43,6 +43,8 @@ def test_every_scalar_at_a_fixed_path_has_a_variable() -> None:
         "SIDECAR_LISTEN__UNIX__GROUP",
         "SIDECAR_LISTEN__OPS",
         "SIDECAR_QUOTAS__SHARE",
+        "SIDECAR_QUOTAS__DISCOVER",
+        "SIDECAR_QUOTAS__BUDGET",
         "SIDECAR_METRICS__PER_SECRET",
         "SIDECAR_LOG__LEVEL",
         "SIDECAR_LOG__FORMAT",
