@@ -84,7 +84,10 @@ VERDICTS: Final[Mapping[Meaning, Verdict]] = {
     Meaning.INVALID: Verdict(SecretError, "AWS calls the request invalid", "Correct the reference."),
     Meaning.THROTTLED: Verdict(Throttled, "AWS gets too many requests"),
     Meaning.CREDENTIALS: Verdict(
-        Unreachable, "the credentials are invalid or expired", "Renew them; the next try reads them anew."
+        Unreachable,
+        "the credentials are invalid or expired",
+        # A region that the account has not enabled answers the same (UnrecognizedClientException).
+        "Renew them, the next try reads them anew; if they are good, check that the account uses this region.",
     ),
     Meaning.CLOCK: Verdict(Unreachable, "AWS finds the time of the request wrong", "Set this machine's clock."),
     Meaning.REGION: Verdict(
