@@ -5,9 +5,10 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -77,12 +78,20 @@ def play(wishes: Wishes) -> None:
     environ = dict(os.environ)
     if wishes.socket:
         environ[variable(("listen", "unix", "path"))] = str(wishes.socket)
+    read_config(wishes, environ, defaults)  # what is wrong with it is told before anything starts
     refuse_neighbour(wishes.socket or DEV_SOCKET)
     with running_fake(wishes) as fake:
         environment = sdk_environment(fake.url, planted.region)
         point_at(environment, os.environ)
+        terminal = sys.stdin.isatty()
+
+        def read() -> Config:
+            if terminal and not sys.stdin.isatty():  # SIGHUP, as the terminal was closed: nobody wants us any more
+                os.kill(os.getpid(), signal.SIGTERM)
+            return read_config(wishes, environ, defaults)
+
         run(
-            lambda: read_config(wishes, environ, defaults),
+            read,
             any_ops_port=True,
             on_bound=lambda bound, config: click.echo(banner(bound, config.secrets, wishes.seed, environment)),
         )
@@ -100,8 +109,15 @@ def prepare_seed(path: Path) -> seed.Seed:
         pass
     except OSError as error:
         raise ConfigError([Problem(str(path), "", f"it cannot be written: {error.strerror}")]) from error
-    try:
+    with telling_of(path):
         return seed.parse_seed(read_text(path)[1])
+
+
+@contextmanager
+def telling_of(path: Path) -> Iterator[None]:
+    """Make the problems of a seed file those of a configuration."""
+    try:
+        yield
     except seed.BadSeed as error:
         raise ConfigError([Problem(str(path), "", problem) for problem in error.problems]) from error
 
@@ -112,16 +128,17 @@ def read_config(wishes: Wishes, environ: Mapping[str, str], defaults: str) -> Co
         file: tuple[str, str] | None = read_text(wishes.config)
     else:
         name, text = read_text(wishes.seed)
-        section = seed.daemon_section(text)
+        with telling_of(wishes.seed):
+            section = seed.daemon_section(text)
         file = (name, section) if section else None
     return load_config(file, environ, ("the defaults of sidecar dev", defaults))
 
 
 def refuse_neighbour(path: Path) -> None:
     """Refuse to start where a daemon answers already."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        if probe.connect_ex(str(path)) == 0:
-            raise PlaygroundError(f"a daemon answers at {path} already", mend="End it, or choose another --socket.")
+    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):  # a path too long is told when it is bound
+        probe.connect(str(path))
+        raise PlaygroundError(f"a daemon answers at {path} already", mend="End it, or choose another --socket.")
 
 
 @contextmanager

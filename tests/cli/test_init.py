@@ -49,9 +49,8 @@ def test_help_shows_an_example(invoke: Invoke, arguments: list[str]) -> None:
         (["get"], "sidecar: Missing argument 'NAME'. Try sidecar get --help.\n"),
         (["list", "--wat"], "sidecar: No such option '--wat'. Try sidecar list --help.\n"),
         (
-            ["get", "--wait", "x", "x"],
-            "sidecar: Invalid value for '--wait': want a duration such as 250ms, 30s, 5m, 1h or 7d, got x. Try sidecar get"
-            + " --help.\n",
+            ["dev", "--fail", "2"],
+            "sidecar: Invalid value for '--fail': 2.0 is not in the range 0<=x<=1. Try sidecar dev --help.\n",
         ),
     ],
 )
