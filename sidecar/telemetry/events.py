@@ -26,7 +26,6 @@ TREE_FAILED: Final = "tree_failed"
 TREE_RECOVERED: Final = "tree_recovered"
 MEMBER_IGNORED: Final = "member_ignored"
 MEMBER_SHADOWED: Final = "member_shadowed"
-SLOW_START_EXPECTED: Final = "slow_start_expected"
 
 # AWS
 DESCRIBE_DENIED: Final = "describe_denied"
@@ -34,8 +33,6 @@ BATCH_DENIED: Final = "batch_denied"
 FAILED_OVER: Final = "failed_over"
 
 # Local callers
-SOCKET_BOUND: Final = "socket_bound"
-SOCKET_REPLACED: Final = "socket_replaced"
 REQUEST_CRASHED: Final = "request_crashed"
 SECRET_ACCESSED: Final = "secret_accessed"  # noqa: S105 -- an event
 
