@@ -82,6 +82,10 @@ class Checks:
         if lane := self.lanes.get(entry.route):
             lane.remove(entry.ref)
 
+    def drop_lanes(self, identity: str) -> None:
+        """Plan nothing more that is read with this identity: it may be configured no longer."""
+        self.lanes = {route: lane for route, lane in self.lanes.items() if route.identity != identity}
+
     def join(
         self, entries: Sequence[Entry], gate: Callable[[], GuardGate], deadline: float, tasks: asyncio.TaskGroup
     ) -> list[asyncio.Future[None]]:

@@ -41,6 +41,7 @@ class Declarations:
             if tree.route.identity == identity:
                 self.trees.remove(prefix)
         self._drop([entry.ref for entry in self.store if entry.route.identity == identity])
+        self.checks.drop_lanes(identity)
 
     def _apply_secrets(self, secrets: Mapping[str, SecretSpec]) -> None:
         for declared in list(self.catalogue):

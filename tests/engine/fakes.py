@@ -126,7 +126,10 @@ class Sources:
     """One fake source for each route."""
 
     by_route: dict[Route, FakeSource] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)  # identities that are configured no longer
 
     def __call__(self, route: Route) -> FakeSource:
-        """Give the route's source."""
+        """Give the route's source; raises KeyError where its identity is gone."""
+        if route.identity in self.gone:
+            raise KeyError(route.identity)
         return self.by_route.setdefault(route, FakeSource())

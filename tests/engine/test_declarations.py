@@ -165,6 +165,19 @@ async def test_an_identity_that_became_another_is_asked_anew() -> None:
         assert lab.engine.readings.ready()
 
 
+async def test_an_identity_that_is_gone_is_asked_for_nothing() -> None:
+    """Once nothing is read with it, neither its source nor its schedule is looked for."""
+    async with laboratory() as lab:
+        plant(lab)
+        lab.declare({"db": DB, "bill": replace(DB, identity="billing")})
+        await asyncio.sleep(1)
+        lab.engine.declarations.drop_identity("billing")
+        lab.sources.gone.add("billing")
+        lab.declare({"db": DB})
+        await asyncio.sleep(600)
+        assert isinstance(lab.entry(DB).look(lab.clock.trust()), Fresh)
+
+
 async def test_a_pinned_version_is_trusted_as_long_as_it_is_checked() -> None:
     """Checked each hour, hence fresh for three, whatever the section's ttl."""
     async with laboratory() as lab:
