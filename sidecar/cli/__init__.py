@@ -19,6 +19,7 @@ _MODULES: Final = {
     "status": "sidecar.cli.status",
     "refresh": "sidecar.cli.refresh",
     "watch": "sidecar.cli.watch",
+    "plan": "sidecar.cli.plan",
     "config": "sidecar.cli.config",
     "version": "sidecar.cli.version",
 }

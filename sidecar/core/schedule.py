@@ -31,6 +31,16 @@ def interval_of(refresh: float, *, pinned: bool) -> float:
     return max(refresh, PINNED_REFRESH) if pinned else refresh
 
 
+def stretched(interval: float, factor: float, *, revalidate: float, ttl: float | None) -> float:
+    """Give the interval that a budget leaves: longer by the factor, but not so long that anything else gives way.
+
+    A value is fetched each `revalidate` in any case, and one whose ttl (seconds, None: it follows the interval) is
+    configured must not turn stale between two checks.
+    """
+    longest = revalidate if ttl is None else min(revalidate, ttl / (1 + JITTER))
+    return max(interval, min(interval * factor, longest))
+
+
 def spread(interval: float, dice: float) -> float:
     """Give the phase of a value just held for the first time: anywhere in its interval."""
     return interval * dice

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sidecar.core.config.models import Cache
 from sidecar.core.freshness import Policy
-from sidecar.core.schedule import interval_of
+from sidecar.core.schedule import interval_of, stretched
 
 TTL_INTERVALS = 3.0
 """A value may miss this many checks before it is called stale, where no ttl is configured."""
@@ -16,11 +16,12 @@ class Policies:
     """One policy object for all values with the same settings: 10,000 secrets share a handful."""
 
     cache: Cache
+    stretch: float = 1.0  # what `quotas.budget` lengthens all intervals by
     _made: dict[tuple[float | None, float | None, bool], Policy] = field(default_factory=dict)
 
-    def replace(self, cache: Cache) -> None:
+    def replace(self, cache: Cache, stretch: float = 1.0) -> None:
         """Make policies of another section from now on."""
-        self.cache = cache
+        self.cache, self.stretch = cache, stretch
         self._made.clear()
 
     def of(self, refresh: float | None, ttl: float | None, *, pinned: bool) -> Policy:
@@ -35,8 +36,10 @@ class Policies:
         return min(policies, key=lambda policy: (policy.refresh, policy.ttl))
 
     def _make(self, refresh: float | None, ttl: float | None, pinned: bool) -> Policy:  # noqa: FBT001 -- the key's third
-        interval = interval_of(refresh or self.cache.refresh, pinned=pinned)
-        trusted = ttl or self.cache.ttl or TTL_INTERVALS * interval
+        given = ttl or self.cache.ttl
+        wanted = interval_of(refresh or self.cache.refresh, pinned=pinned)
+        interval = stretched(wanted, self.stretch, revalidate=self.cache.revalidate, ttl=given)
+        trusted = given or TTL_INTERVALS * interval
         return Policy(
             refresh=interval,
             ttl=max(trusted, TTL_INTERVALS * interval) if pinned else trusted,
