@@ -11,6 +11,7 @@
     │   ├── KeyUnusable        the KMS key is disabled, pending deletion or pending import
     │   ├── Undecryptable      the ciphertext does not open
     │   └── BadField           the value is there, the field asked for is not
+    ├── StoreLost              the fleet's shared store does not answer: go on alone, ask again later
     └── Transient              nobody knows yet: serve what is held, ask again later
         ├── Throttled          AWS: too many requests
         ├── Unreachable        no network, no answer in time, 5xx, no (valid) credentials
@@ -95,6 +96,13 @@ class CallerDenied(SidecarError):
 
     label = "caller_denied"
     mend = "Add an `access` rule for this uid or gid and name, or ask for a name that is allowed."
+
+
+class StoreLost(SidecarError):
+    """The fleet's shared store does not answer, or not as it must: the daemon goes on alone."""
+
+    label = "store_lost"
+    mend = "Bring the store back, or correct `fleet.store`; until then each daemon keeps to its safe minimum."
 
 
 class SecretError(SidecarError):

@@ -9,6 +9,7 @@ from enum import IntEnum, StrEnum
 from typing import Protocol, TypeVar
 
 from sidecar.core.errors import Failure
+from sidecar.core.leases import Bid, Lease, Pool
 from sidecar.core.quotas import Charge, Scope
 from sidecar.core.refs import Ref, SourceKind, Tree
 from sidecar.core.secret import Revision, Secret
@@ -111,4 +112,31 @@ class Clock(Protocol):
 
     def wall(self) -> float:
         """Seconds since the epoch: only shown, stored or signed; it may jump."""
+        ...
+
+
+class LeaseStore(Protocol):
+    """Keep a fleet's ledgers (`core.leases`) where all its daemons reach them: one for each pool.
+
+    Whatever the store, the daemons together never hold more than the share, each has its fair part within one lease
+    time, and a store that has lost its memory grants safe minimums until it knows again. Its own requests use no
+    leased quota. Nothing is raised but StoreLost and what cancels.
+    """
+
+    lasting: float
+    """Seconds that a lease lasts."""
+
+    async def renew(self, pool: Pool, member: str, bid: Bid) -> Lease:
+        """Lease a part of the pool anew, in place of what the member holds.
+
+        Raises StoreLost: then nobody knows whether it was done. Cancelling it leaves as much open.
+        """
+        ...
+
+    async def leave(self, pool: Pool, member: str) -> None:
+        """Give back what the member holds, if it is there; raises StoreLost."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections; never raises."""
         ...
