@@ -8,8 +8,13 @@ import re
 from typing import Final, Protocol
 
 import structlog
-from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
+
+# Not `aiohttp.web`: it brings a framework of 1.5 MB that is not used.
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+from aiohttp.web_server import Server
 
 from sidecar.api.answers import Answer
 from sidecar.api.peers import caller_of
@@ -40,12 +45,12 @@ class Front(Protocol):
         ...
 
 
-class Connection(web.RequestHandler):
+class Connection(RequestHandler):
     """One client's connection; `caller` is who made it."""
 
     __slots__ = ("_front", "_last_read", "caller")
 
-    def __init__(self, server: web.Server, *, loop: asyncio.AbstractEventLoop, front: Front) -> None:
+    def __init__(self, server: Server, *, loop: asyncio.AbstractEventLoop, front: Front) -> None:
         """Take who answers."""
         super().__init__(
             server,
@@ -74,11 +79,11 @@ class Connection(web.RequestHandler):
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: BaseRequest,
         status: int = 500,  # noqa: ARG002 -- aiohttp's signature
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 -- likewise, and it may quote the request
-    ) -> web.StreamResponse:
+    ) -> StreamResponse:
         """Answer what cannot be parsed, and faults of ours, as problems; the connection ends with it."""
         if isinstance(exc, ConnectionError):
             raise exc  # the client has gone: nobody is left to be told, and nothing is wrong
@@ -109,9 +114,9 @@ def unparsable(error: HttpProcessingError) -> SidecarError:
     return BadRequest("this is no valid HTTP request")
 
 
-def response_of(answer: Answer) -> web.Response:
+def response_of(answer: Answer) -> Response:
     """Hand an answer to aiohttp."""
     headers = {**answer.headers, "Server": "sidecar"}
     if answer.content_type is not None:
         headers["Content-Type"] = answer.content_type
-    return web.Response(status=answer.status, body=answer.body, headers=headers)
+    return Response(status=answer.status, body=answer.body, headers=headers)

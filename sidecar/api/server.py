@@ -9,9 +9,13 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+
+# Not `aiohttp.web`: it brings a framework of 1.5 MB that is not used.
 from aiohttp.web_protocol import RequestPayloadError
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from aiohttp.web_server import Server
 
 from sidecar.api import routes
 from sidecar.api.answers import Answer, Reply, Stream
@@ -29,7 +33,7 @@ from sidecar.telemetry import HttpRoute, Listener
 MOST_BODY_BYTES: Final = 1024 * 1024
 
 
-class Front(web.Server):
+class Front(Server):
     """One listener's server: its connections, and the way of a request through its routes."""
 
     def __init__(self, listener: Listener, router: Router, services: Services) -> None:
@@ -68,7 +72,7 @@ class Front(web.Server):
                 if connection.transport:
                     connection.transport.abort()
 
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _serve(self, request: BaseRequest) -> StreamResponse:
         started = self._loop.time()
         path, query = split_target(request.raw_path)
         try:
@@ -83,7 +87,7 @@ class Front(web.Server):
             return response_of(reply)
         return await self._stream(request, reply)
 
-    async def _reply(self, request: web.BaseRequest, route: Route, tail: str, query: str) -> Reply:
+    async def _reply(self, request: BaseRequest, route: Route, tail: str, query: str) -> Reply:
         """Answer on a route; what is wrong with the request, or not permitted, is an answer too."""
         ask = Ask(_connection(request).caller, request.headers, tail)
         try:
@@ -99,12 +103,12 @@ class Front(web.Server):
             record(self._services, ask.caller, name, outcome)
         return reply
 
-    async def _stream(self, request: web.BaseRequest, stream: Stream) -> web.StreamResponse:
+    async def _stream(self, request: BaseRequest, stream: Stream) -> StreamResponse:
         """Send chunks as they come, each when the client has room for it, until one side ends it."""
         if request.method == "HEAD":
             return response_of(Answer(content_type=stream.content_type, headers=stream.headers))
         headers = {**stream.headers, "Content-Type": stream.content_type, "Server": "sidecar"}
-        response = web.StreamResponse(headers=headers)
+        response = StreamResponse(headers=headers)
         with suppress(TimeoutError):  # the daemon stops
             async with aclosing(stream.chunks), self._services.patience.idle():
                 await response.prepare(request)
@@ -115,7 +119,7 @@ class Front(web.Server):
         return response
 
 
-async def read_body(request: web.BaseRequest) -> bytes:
+async def read_body(request: BaseRequest) -> bytes:
     """Read a body of at most 1 MiB; raises BodyTooLarge, BadRequest."""
     if (request.content_length or 0) > MOST_BODY_BYTES:
         raise BodyTooLarge("the body is larger than 1 MiB")
@@ -132,12 +136,12 @@ async def read_body(request: web.BaseRequest) -> bytes:
     return bytes(body)
 
 
-def _check_headers(request: web.BaseRequest) -> None:
+def _check_headers(request: BaseRequest) -> None:
     if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > MOST_HEADER_BYTES:
         raise HeadersTooLarge("the headers are larger than 16 KiB")
 
 
-def _connection(request: web.BaseRequest) -> Connection:
+def _connection(request: BaseRequest) -> Connection:
     connection = request.protocol
     assert isinstance(connection, Connection), "every front makes its own"
     return connection
