@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from sidecar.cli.options import config_option
+from sidecar.footprint import small_imports
 
 
 @click.command("run", epilog="Example: sidecar run --config sidecar.yaml")
@@ -14,6 +15,7 @@ def command(config: Path | None) -> None:
 
     Everything can also be configured by the environment: SIDECAR_SECRETS="db=sm:prod/db#password" is enough.
     """
-    from sidecar.cli.daemon import run_configured  # noqa: PLC0415 -- the whole daemon, only for those who run it
+    with small_imports():
+        from sidecar.cli.daemon import run_configured  # noqa: PLC0415 -- the whole daemon, only for those who run it
 
     run_configured(config)
