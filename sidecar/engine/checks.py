@@ -82,6 +82,12 @@ class Checks:
         if lane := self.lanes.get(entry.route):
             lane.remove(entry.ref)
 
+    def drop(self, entry: Entry) -> None:
+        """Hold this value no longer; what a check of it that is under way brings is for nobody."""
+        self.forget(entry)
+        self.flights.pop(entry.ref, None)
+        self.store.remove(entry.ref)
+
     def drop_lanes(self, identity: str) -> None:
         """Plan nothing more that is read with this identity: it may be configured no longer."""
         self.lanes = {route: lane for route, lane in self.lanes.items() if route.identity != identity}
@@ -123,7 +129,8 @@ class Checks:
             await self.check(entries, flight.gate)
         finally:
             for ref in refs:
-                self.flights.pop(ref, None)
+                if self.flights.get(ref) is flight:
+                    del self.flights[ref]
             flight.landed.set_result(None)
             self.on_landing()
 
@@ -134,17 +141,17 @@ class Checks:
         answers = await self._ask(entries, gate, known or {})
         dice = self.dice()  # one throw a batch: what was asked for together stays together
         for entry in entries:
-            ref = entry.ref
-            self.take(ref, answers.get(ref) or Unintelligible(f"{ref}: the answer left it out"), dice)
+            answer = answers.get(entry.ref) or Unintelligible(f"{entry.ref}: the answer left it out")
+            self.take(entry, answer, dice)
 
     async def _ask(
         self, entries: Sequence[Entry], gate: GuardGate, known: Mapping[Ref, Revision | Secret]
     ) -> dict[Ref, Answer]:
-        source = self.sources(entries[0].route)
         now = self.clock.trust()
         answers: dict[Ref, Answer] = dict(known)
         unprobed = [entry for entry in entries if entry.ref not in known]
         try:
+            source = self.sources(entries[0].route)
             if warm := [entry.ref for entry in unprobed if not wants_plaintext(entry.held, entry.policy, now)]:
                 answers |= await source.probe(warm, gate)
             if wanted := [entry.ref for entry in entries if wants_fetch(entry, answers.get(entry.ref), now)]:
@@ -159,19 +166,18 @@ class Checks:
             }
         return answers
 
-    def take(self, ref: Ref, answer: Answer, dice: float) -> Settled:
+    def take(self, asked: Entry, answer: Answer, dice: float) -> None:
         """Settle one answer, say what is worth saying of it, and plan the next check."""
-        before = self.store.get(ref)
-        if before is None:
-            return Settled.DROPPED
-        was_held, trouble = before.held is not None, before.trouble
+        ref = asked.ref
+        if self.store.get(ref) is not asked:
+            return  # it was dropped meanwhile; a new entry of this ref may be another identity's
+        was_held, trouble = asked.held is not None, asked.trouble
         settled = self.store.settle(ref, answer)
         entry = self.store.get(ref)
         assert entry is not None, "settling renames an entry, it never removes it"
         self.metrics.refreshed(_REFRESHED[settled])
         tell(entry, settled, trouble)
         self._plan_next(entry, settled, dice, was_held=was_held)
-        return settled
 
     def _plan_next(self, entry: Entry, settled: Settled, dice: float, *, was_held: bool) -> None:
         if entry.kind is Kind.TREE:

@@ -13,7 +13,7 @@ from sidecar.core.refs import Ref, SourceKind
 from sidecar.engine.catalogue import Catalogue, Declared
 from sidecar.engine.checks import Checks
 from sidecar.engine.policies import Policies
-from sidecar.engine.store import Kind, Store
+from sidecar.engine.store import Entry, Kind, Store
 from sidecar.engine.trees import TreeEntry, Trees
 
 
@@ -40,7 +40,7 @@ class Declarations:
         for prefix, tree in list(self.trees.entries.items()):
             if tree.route.identity == identity:
                 self.trees.remove(prefix)
-        self._drop([entry.ref for entry in self.store if entry.route.identity == identity])
+        self._drop([entry for entry in self.store if entry.route.identity == identity])
         self.checks.drop_lanes(identity)
 
     def _apply_secrets(self, secrets: Mapping[str, SecretSpec]) -> None:
@@ -54,7 +54,7 @@ class Declarations:
             ref = self.store.canonical(spec.ref.whole)
             self.catalogue.add(Declared(Name(name), replace(ref, field=spec.ref.field), spec.required))
             by_value.setdefault(ref, []).append(spec)
-        self._drop([entry.ref for entry in self.store if entry.kind is Kind.DECLARED and entry.ref not in by_value])
+        self._drop([entry for entry in self.store if entry.kind is Kind.DECLARED and entry.ref not in by_value])
         for ref, specs in by_value.items():
             self._keep(ref, specs)
 
@@ -76,8 +76,6 @@ class Declarations:
             route = Route(SourceKind.SSM, spec.tree.identity, spec.decrypt)
             self.trees.keep(TreeEntry(Name(name), spec.tree, route, self.policies.of(spec.refresh, None, pinned=False)))
 
-    def _drop(self, refs: Sequence[Ref]) -> None:
-        for ref in refs:
-            if entry := self.store.get(ref):
-                self.checks.forget(entry)
-            self.store.remove(ref)
+    def _drop(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self.checks.drop(entry)

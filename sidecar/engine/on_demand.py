@@ -36,5 +36,4 @@ class OnDemandValues:
         for ref in self.store.crowd(self.settings.max_entries, self.settings.idle):
             entry = self.store.get(ref)
             if entry and ref not in self.checks.flights:
-                self.checks.forget(entry)
-                self.store.remove(ref)
+                self.checks.drop(entry)

@@ -156,8 +156,8 @@ class Trees:
             self.catalogue.remove(name)
         entry = self.checks.store.get(ref)
         if entry and entry.kind is Kind.TREE:
-            self.checks.take(ref, NotFound(f"{ref}: it is no longer in its tree"), 0.0)
-            self.checks.store.remove(ref)
+            self.checks.take(entry, NotFound(f"{ref}: it is no longer in its tree"), 0.0)
+            self.checks.drop(entry)
 
     def _end(self, tree: TreeEntry, failure: Failure | None) -> None:
         dice = self.checks.dice()

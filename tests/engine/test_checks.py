@@ -186,7 +186,7 @@ async def test_setbacks_are_retried_with_backoff() -> None:
             (Throttled("slow", retry_after=7), 7),
         ):
             now = asyncio.get_running_loop().time()
-            lab.engine.checks.take(DB, failure, 1.0)
+            lab.engine.checks.take(entry, failure, 1.0)
             assert lab.engine.checks.due(entry) == pytest.approx(now + delay)
 
 
@@ -204,5 +204,5 @@ async def test_an_absent_on_demand_value_is_not_polled() -> None:
     """Nobody waits for it: the next who asks brings the next check."""
     async with laboratory(polling=False) as lab:
         entry = lab.engine.resolver.open(DB)
-        lab.engine.checks.take(DB, NotFound("no"), 0.5)
+        lab.engine.checks.take(entry, NotFound("no"), 0.5)
         assert lab.engine.checks.due(entry) is None

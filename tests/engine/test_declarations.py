@@ -7,12 +7,12 @@ import pytest
 
 from sidecar.core.config.models import Cache, TreeSpec
 from sidecar.core.config.types import PerSecret
-from sidecar.core.freshness import Fresh
+from sidecar.core.freshness import Fresh, Pending
 from sidecar.core.ports import Decrypt
 from sidecar.core.refs import Pick, Selector, Tree
 from sidecar.engine.store import Kind
 from sidecar.telemetry import Gauges
-from tests.engine.fakes import ssm
+from tests.engine.fakes import FakeSource, ssm
 from tests.engine.world import SSM, Laboratory, laboratory, spec
 
 DB, API = ssm("/db"), ssm("/api")
@@ -163,6 +163,34 @@ async def test_an_identity_that_became_another_is_asked_anew() -> None:
         await asyncio.sleep(1)
         assert lab.source.fetches.count([DB]) == 2
         assert lab.engine.readings.ready()
+
+
+async def test_what_the_old_identity_answers_counts_no_more() -> None:
+    """A check that is under way while its identity becomes another ends for nobody; the new one is asked at once."""
+    async with laboratory() as lab:
+        plant(lab)
+        lab.source.latency = 5
+        lab.declare({"db": DB})
+        await asyncio.sleep(1)
+        lab.engine.declarations.drop_identity("default")
+        lab.sources.by_route[SSM] = FakeSource(latency=7)
+        lab.source.put(DB, b"of another account")
+        lab.declare({"db": DB})
+        await asyncio.sleep(5)
+        assert lab.entry(DB).held is None
+        await asyncio.sleep(6)
+        assert lab.value(DB) == b"of another account"
+
+
+async def test_a_check_that_finds_its_identity_gone_fails_alone() -> None:
+    """It was sent off, and before it began, a reload took its identity away: nothing else notices."""
+    async with laboratory(polling=False) as lab:
+        plant(lab)
+        lab.declare({"bill": replace(DB, identity="billing")})
+        lab.engine.refresher.send_off()
+        lab.sources.gone.add("billing")
+        await asyncio.sleep(1)
+        assert isinstance(lab.entry(replace(DB, identity="billing")).look(lab.clock.trust()), Pending)
 
 
 async def test_an_identity_that_is_gone_is_asked_for_nothing() -> None:
