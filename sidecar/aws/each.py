@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-from sidecar.core.errors import Failure, SecretError, Transient
+from sidecar.core.errors import Failure, SecretError, Transient, kept
 from sidecar.core.refs import Ref
 
 T = TypeVar("T")
@@ -34,9 +34,3 @@ async def answered(asking: Awaitable[T]) -> T | Failure:
         return await asking
     except (SecretError, Transient) as failure:
         return kept(failure)
-
-
-def kept(failure: Failure) -> Failure:
-    """Make a failure ready to be remembered: its frames would keep alive what the SDK had in hand."""
-    failure.__cause__ = failure.__context__ = None
-    return failure.with_traceback(None)

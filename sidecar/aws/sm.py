@@ -10,10 +10,10 @@ from typing import Final
 import structlog
 
 from sidecar.aws.answers import Answer
-from sidecar.aws.each import answered, each, kept
+from sidecar.aws.each import answered, each
 from sidecar.aws.errors import Asked, translate_item
 from sidecar.aws.identities import Identity, Question
-from sidecar.core.errors import AccessDenied, Failure, NotFound, SecretError, Transient, Unintelligible
+from sidecar.core.errors import AccessDenied, Failure, NotFound, SecretError, Transient, Unintelligible, kept
 from sidecar.core.ports import Gate
 from sidecar.core.refs import NEWEST_STAGE, Pick, Ref
 from sidecar.core.secret import Plaintext, Revision, Secret, Version

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.aws.answers import Answer
-from sidecar.aws.each import answered, each, kept
+from sidecar.aws.each import answered, each
 from sidecar.aws.identities import Identity, Question
 from sidecar.aws.kms import decrypt_question, open_locally
-from sidecar.core.errors import Failure, NotFound, SecretError, Transient, Unintelligible
+from sidecar.core.errors import Failure, NotFound, SecretError, Transient, Unintelligible, kept
 from sidecar.core.ports import Decrypt, Gate
 from sidecar.core.refs import Pick, Ref, SourceKind, Tree
 from sidecar.core.secret import Plaintext, Revision, Secret, Version

@@ -201,3 +201,9 @@ class Overloaded(Transient):
 
 Failure = SecretError | Transient
 """What an ask for a secret can come back with instead of the secret; travels as a value."""
+
+
+def kept(failure: Failure) -> Failure:
+    """Make a failure ready to be remembered: its frames would keep alive what the SDK had in hand, plaintext too."""
+    failure.__cause__ = failure.__context__ = None
+    return failure.with_traceback(None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from sidecar.core import schedule
-from sidecar.core.errors import BadName, Failure, NotFound, SecretError, Transient
+from sidecar.core.errors import BadName, Failure, NotFound, SecretError, Transient, Unintelligible, kept
 from sidecar.core.freshness import Policy, Trouble, after
 from sidecar.core.names import Name, name_below
 from sidecar.core.ports import Route, TreeSource
@@ -83,6 +83,7 @@ class Trees:
         """Forget a tree and all its members."""
         tree = self.entries.pop(prefix)
         self.planned.remove(prefix)
+        self.flights.pop(prefix, None)  # what is under way ends for nobody, and holds up no other tree of this name
         for ref in list(tree.members):
             self._drop(tree, ref)
 
@@ -96,17 +97,26 @@ class Trees:
         return flight
 
     async def _fly(self, tree: TreeEntry, flight: Flight) -> None:
-        failure: Failure | None = None
         try:
-            await self._walk(tree, flight.gate)
-        except (SecretError, Transient) as error:
-            failure = error
-        finally:
-            del self.flights[tree.prefix]
+            failure = await self._outcome(tree, flight.gate)
             if self.entries.get(tree.prefix) is tree:
                 self._end(tree, failure)
+        finally:
+            if self.flights.get(tree.prefix) is flight:
+                del self.flights[tree.prefix]
             flight.landed.set_result(None)
             self.checks.on_landing()
+
+    async def _outcome(self, tree: TreeEntry, gate: GuardGate) -> Failure | None:
+        try:
+            await self._walk(tree, gate)
+        except (SecretError, Transient) as failure:
+            return kept(failure)
+        except Exception as error:  # noqa: BLE001 -- a fault of ours in one source must not stop all others' refresh
+            name = type(error).__name__
+            log.error(events.CHECK_CRASHED, error=name, tree=tree.prefix)  # noqa: TRY400 -- as in checks
+            return Unintelligible(f"{tree.root}: {name} in its source")
+        return None
 
     async def _walk(self, tree: TreeEntry, gate: GuardGate) -> None:
         source = self.sources(tree.route)
@@ -167,8 +177,7 @@ class Trees:
         )
         tree.setbacks = tree.setbacks + 1 if failure else 0
         if failure:
-            for ref in tree.members:
-                self.checks.store.settle(ref, failure)  # they are as unconfirmed, or refused, as their tree
+            self._doubt_members(tree, failure)
             delay = schedule.setback_delay(failure, tree.policy, tree.setbacks, dice)
         elif tree.walked:
             delay = schedule.jittered(tree.policy.refresh, dice)
@@ -177,6 +186,13 @@ class Trees:
         tree.walked = tree.walked or failure is None
         tell(tree, before)
         self.planned.put(tree.prefix, self.checks.now() + delay)
+
+    def _doubt_members(self, tree: TreeEntry, failure: Failure) -> None:
+        """Hold what befell the walk against those that nothing else confirms."""
+        for ref in tree.members:
+            entry = self.checks.store.get(ref)
+            if entry and entry.kind is Kind.TREE:
+                self.checks.store.settle(ref, failure)
 
 
 def tell(tree: TreeEntry, before: Trouble | None) -> None:

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from sidecar.aws.each import AT_ONCE, answered, each, kept
-from sidecar.core.errors import NotFound, Unreachable
+from sidecar.aws.each import AT_ONCE, answered, each
+from sidecar.core.errors import NotFound, Unreachable, kept
 from sidecar.core.refs import Ref, SourceKind
 
 REFS = [Ref(SourceKind.SM, str(number)) for number in range(20)]

@@ -41,6 +41,7 @@ class FakeSource:
     values: dict[Ref, Secret] = field(default_factory=dict)
     failures: dict[Ref, Failure] = field(default_factory=dict)
     outage: Failure | None = None
+    no_paths: Failure | None = None  # what GetParametersByPath alone is answered with
     probes: list[list[Ref]] = field(default_factory=list)
     fetches: list[list[Ref]] = field(default_factory=list)
     plain: set[Ref] = field(default_factory=set)  # a probe of these brings the value itself
@@ -105,8 +106,9 @@ class FakeSource:
         async def attempt() -> None:
             self.requests.append((operation, len(refs)))
             await asyncio.sleep(self.latency)
-            if self.outage is not None:
-                raise self.outage
+            failure = self.outage or (self.no_paths if operation == "GetParametersByPath" else None)
+            if failure is not None:
+                raise failure
 
         await gate.send(Call("ssm", operation, SCOPE, (Charge("ssm.get"),)), attempt)
 

@@ -1,15 +1,18 @@
 """Trees: new parameters appear, deleted ones go, and a walk costs what it must."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
 from sidecar.core.config.models import TreeSpec
 from sidecar.core.errors import AccessDenied, KeyUnusable, Unreachable
 from sidecar.core.freshness import Fresh, Refused, Stale
+from sidecar.core.ports import Gate
 from sidecar.core.refs import Ref, Tree
-from tests.engine.fakes import ssm
-from tests.engine.world import Laboratory, laboratory, spec
+from sidecar.core.secret import Secret
+from tests.engine.fakes import FakeSource, ssm
+from tests.engine.world import SSM, Laboratory, laboratory, spec
 
 A, B = ssm("/prod/a"), ssm("/prod/sub/b")
 APP = {"app": TreeSpec(Tree("/prod"), refresh=60)}
@@ -159,3 +162,63 @@ async def test_a_parameter_that_cannot_have_a_name_is_left_out() -> None:
         lab.declare(trees=APP)
         await asyncio.sleep(1)
         assert names(lab) == ["app/a"]
+
+
+async def test_a_tree_that_becomes_another_while_it_is_walked_is_walked_anew() -> None:
+    """The walk of the old path ends for nobody and does not keep the new one waiting."""
+    async with laboratory() as lab:
+        plant(lab, A, ssm("/test/c"))
+        lab.source.latency = 5
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        lab.declare(trees={"app": TreeSpec(Tree("/test"), refresh=60)})
+        await asyncio.sleep(6)
+        assert (names(lab), lab.engine.readings.ready()) == (["app/c"], True)
+
+
+async def test_a_fault_in_a_source_of_trees_stops_neither_the_daemon_nor_the_tree() -> None:
+    """An exception that no source should raise is a transient failure of the walk."""
+
+    class Broken(FakeSource):
+        async def fetch_tree(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Secret]]:
+            if not self.requests:
+                self.requests.append(("GetParametersByPath", 0))
+                raise ZeroDivisionError
+            async for page in super().fetch_tree(tree, gate):
+                yield page
+
+    async with laboratory() as lab:
+        lab.sources.by_route[SSM] = Broken()
+        plant(lab, A)
+        lab.declare(trees=APP)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert [(each.name, each.reason) for each in lab.engine.readings.unready()] == [("app/", "unintelligible")]
+        await asyncio.sleep(30)
+        assert (names(lab), lab.engine.readings.ready()) == (["app/a"], True)
+
+
+async def test_a_walk_that_is_cancelled_is_no_walk_to_the_end() -> None:
+    """When the daemon stops, a tree half walked does not count as walked."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.source.latency = 5
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        for task in asyncio.all_tasks():
+            if task.get_name() == "walk":
+                task.cancel()
+        await asyncio.sleep(0)
+        assert not lab.engine.readings.ready()
+
+
+async def test_a_tree_that_is_refused_leaves_what_is_declared_alone() -> None:
+    """A declared value has checks of its own: GetParameters may be allowed where GetParametersByPath is not."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.declare({"own": A}, APP)
+        await asyncio.sleep(1)
+        lab.source.no_paths = AccessDenied("no")
+        await asyncio.sleep(70)
+        assert isinstance(lab.entry(A).look(lab.clock.trust()), Fresh)
+        assert lab.entry(A).trouble is None
