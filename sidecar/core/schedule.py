@@ -4,6 +4,7 @@ Pure: a queue in the loop's time (seconds), and the arithmetic of intervals. Mus
 """
 
 import heapq
+import itertools
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -66,26 +67,26 @@ class Schedule(Generic[K]):
     """Keys by when they are due. Moving one costs O(log n); what a move left behind in the heap is skipped."""
 
     def __init__(self) -> None:
-        self._planned: dict[K, tuple[float, float]] = {}  # due, how much earlier it may go as company
-        self._heap: list[tuple[float, int, K]] = []
-        self._order = 0
+        # Both hold the same tuples: due, number (no two are the same), key, how much earlier it may go as company.
+        self._planned: dict[K, tuple[float, int, K, float]] = {}
+        self._heap: list[tuple[float, int, K, float]] = []
+        self._numbers = itertools.count()
 
     def __len__(self) -> int:
         return len(self._planned)
 
     def put(self, key: K, due: float, *, slack: float = 0.0) -> None:
         """Plan, or plan anew; `slack` is how many seconds before `due` it may be taken along by others."""
-        self._planned[key] = (due, slack)
-        self._order += 1
-        heapq.heappush(self._heap, (due, self._order, key))
+        plan = self._planned[key] = (due, next(self._numbers), key, slack)
+        heapq.heappush(self._heap, plan)
         if len(self._heap) > 2 * len(self._planned) + 64:
             self._compact()
 
     def hasten(self, key: K, due: float) -> None:
         """Move forward, never back; a key that is not planned stays so."""
-        planned, slack = self._planned.get(key, (due, 0.0))
-        if planned > due:
-            self.put(key, due, slack=slack)
+        plan = self._planned.get(key)
+        if plan is not None and plan[0] > due:
+            self.put(key, due, slack=plan[3])
 
     def remove(self, key: K) -> None:
         """Forget; unknown keys are fine."""
@@ -93,32 +94,31 @@ class Schedule(Generic[K]):
 
     def due(self, key: K) -> float | None:
         """Tell when a key is due, None when it is not planned."""
-        planned = self._planned.get(key)
-        return planned[0] if planned else None
+        plan = self._planned.get(key)
+        return plan[0] if plan else None
 
     def earliest(self) -> float | None:
         """Tell when the next key is due, None when none is planned."""
-        while self._heap and self.due(self._heap[0][2]) != self._heap[0][0]:
+        while self._heap and self._planned.get(self._heap[0][2]) is not self._heap[0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def pull(self, by: float) -> None:
         """Bring every key `by` seconds forward: the machine slept, and loop time stood still with it."""
-        self._planned = {key: (due - by, slack) for key, (due, slack) in self._planned.items()}
+        self._planned = {key: (due - by, number, key, slack) for key, (due, number, _, slack) in self._planned.items()}
         self._compact()
 
     def take(self, now: float, most: int) -> list[K]:
         """Take out up to `most` keys: those due, and where there is one, the company that soon would be."""
         taken: list[K] = []
         while len(taken) < most and (earliest := self.earliest()) is not None:
-            key = self._heap[0][2]
-            if earliest > now + (self._planned[key][1] if taken else 0.0):
+            _, _, key, slack = self._heap[0]
+            if earliest > now + (slack if taken else 0.0):
                 break
             self.remove(key)
             taken.append(key)
         return taken
 
     def _compact(self) -> None:
-        self._heap = [(due, order, key) for order, (key, (due, _)) in enumerate(self._planned.items())]
-        self._order = len(self._heap)
+        self._heap = list(self._planned.values())
         heapq.heapify(self._heap)
