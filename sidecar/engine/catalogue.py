@@ -25,7 +25,7 @@ class Catalogue:
     """Declared names. A declared secret wins over a tree's parameter of the same name."""
 
     _by_name: dict[Name, Declared] = field(default_factory=dict)
-    _names: dict[Ref, set[Name]] = field(default_factory=dict)  # by whole ref
+    _names: dict[Ref, tuple[Name, ...]] = field(default_factory=dict)  # by whole ref; a set would be four times it
 
     def get(self, name: str) -> Declared | None:
         """Find what a name stands for."""
@@ -48,7 +48,8 @@ class Catalogue:
             return False
         self.remove(declared.name)
         self._by_name[declared.name] = declared
-        self._names.setdefault(declared.ref.whole, set()).add(declared.name)
+        whole = declared.ref.whole
+        self._names[whole] = (*self._names.get(whole, ()), declared.name)
         return True
 
     def rename(self, before: Ref, after: Ref) -> None:
@@ -62,7 +63,8 @@ class Catalogue:
         declared = self._by_name.pop(name, None)
         if declared is None:
             return
-        names = self._names[declared.ref.whole]
-        names.discard(name)
-        if not names:
-            del self._names[declared.ref.whole]
+        whole = declared.ref.whole
+        if names := tuple(other for other in self._names[whole] if other != name):
+            self._names[whole] = names
+        else:
+            del self._names[whole]

@@ -5,10 +5,11 @@ Must not ask AWS: it plans, the refresher sends off.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from sidecar.core.config.models import SecretSpec, TreeSpec
 from sidecar.core.names import Name
-from sidecar.core.ports import Route
+from sidecar.core.ports import Decrypt, Route
 from sidecar.core.refs import Ref, SourceKind
 from sidecar.engine.catalogue import Catalogue, Declared
 from sidecar.engine.checks import Checks
@@ -52,7 +53,9 @@ class Declarations:
             secrets.items(), key=lambda item: not item[1].required
         ):  # required ones are fetched first
             ref = self.store.canonical(spec.ref.whole)
-            self.catalogue.add(Declared(Name(name), replace(ref, field=spec.ref.field), spec.required))
+            # One ref for the configuration, the catalogue and the store where they say the same: there may be 10,000.
+            named = spec.ref if ref == spec.ref.whole else replace(ref, field=spec.ref.field)
+            self.catalogue.add(Declared(Name(name), named, spec.required))
             by_value.setdefault(ref, []).append(spec)
         self._drop([entry for entry in self.store if entry.kind is Kind.DECLARED and entry.ref not in by_value])
         for ref, specs in by_value.items():
@@ -60,7 +63,7 @@ class Declarations:
 
     def _keep(self, ref: Ref, specs: Sequence[SecretSpec]) -> None:
         policy = self.policies.strictest(self.policies.of(s.refresh, s.ttl, pinned=ref.pinned) for s in specs)
-        route = Route(ref.source, ref.identity, specs[0].decrypt)
+        route = _route(ref.source, ref.identity, specs[0].decrypt)
         before = self.store.get(ref)
         if before and before.route != route:
             self.checks.forget(before)  # it was planned among those of the old route
@@ -73,9 +76,15 @@ class Declarations:
             if spec is None or (spec.tree, spec.decrypt) != (tree.root, tree.route.decrypt):
                 self.trees.remove(prefix)
         for name, spec in trees.items():
-            route = Route(SourceKind.SSM, spec.tree.identity, spec.decrypt)
+            route = _route(SourceKind.SSM, spec.tree.identity, spec.decrypt)
             self.trees.keep(TreeEntry(Name(name), spec.tree, route, self.policies.of(spec.refresh, None, pinned=False)))
 
     def _drop(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             self.checks.drop(entry)
+
+
+@lru_cache(maxsize=64)
+def _route(source: SourceKind, identity: str, decrypt: Decrypt) -> Route:
+    """Give the route: one object for all the values that go it."""
+    return Route(source, identity, decrypt)

@@ -58,7 +58,7 @@ class Entry:
     generation: int = 0  # of the store when the value last changed; 0 = never held
     checked_at: float = float("-inf")  # trust time at which the last check began
     setbacks: int = 0  # checks in a row that brought no value
-    used_at: float = 0.0  # trust time of the last read; orders the on-demand entries
+    used_at: float = 0.0  # trust time of the last read of an on-demand value
 
     def look(self, now: float) -> Lookup:
         """Decide what a reader gets at this trust time."""
@@ -205,8 +205,8 @@ class Store:
         return self.adopt(ref, entry.route, entry.policy, entry.kind)
 
     def _add(self, entry: Entry) -> Entry:
-        entry.used_at = self.clock.trust()
         self._entries[entry.ref] = entry
         if entry.kind is Kind.ON_DEMAND:
+            entry.used_at = self.clock.trust()
             self._on_demand[entry.ref] = None
         return entry
