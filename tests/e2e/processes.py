@@ -199,13 +199,13 @@ class Daemon:
         """Give the log's lines of this event so far."""
         return [line for line in map(_event, self.log.all) if line.get("event") == name]
 
-    def wait_for(self, name: str, **fields: object) -> Json:
+    def wait_for(self, event: str, /, **fields: object) -> Json:
         """Wait for a line of this event in the log, with these fields."""
-        return json.loads(self.log.wait_for(lambda line: _tells(line, name, fields)))
+        return json.loads(self.log.wait_for(lambda line: _tells(line, event, fields)))
 
-    def wait_for_next(self, skip: int, name: str) -> Json:
+    def wait_for_next(self, skip: int, event: str) -> Json:
         """Wait for a line of this event behind the first `skip` lines of the log."""
-        return json.loads(self.log.wait_for(lambda line: _tells(line, name, {}), skip=skip))
+        return json.loads(self.log.wait_for(lambda line: _tells(line, event, {}), skip=skip))
 
     # -- requests
 
@@ -322,9 +322,9 @@ def _event(line: str) -> dict[str, Json]:
     return json.loads(line) if line.startswith("{") else {}
 
 
-def _tells(line: str, name: str, fields: Mapping[str, object]) -> bool:
+def _tells(line: str, event: str, fields: Mapping[str, object]) -> bool:
     told = _event(line)
-    return told.get("event") == name and all(told.get(key) == value for key, value in fields.items())
+    return told.get("event") == event and all(told.get(key) == value for key, value in fields.items())
 
 
 def send(connection: HTTPConnection, method: str, target: str, body: object = None, **headers: str) -> None:

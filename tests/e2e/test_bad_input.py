@@ -137,20 +137,7 @@ class TestRequests:
 
     @pytest.mark.parametrize(
         "name",
-        [
-            "a/../there",
-            "%2e%2e",
-            "a%2f..%2fb",
-            "../there",
-            "there%00",
-            "%00",
-            "a" * 10_240,
-            "a//b",
-            "/there",
-            "there/",
-            "a b",
-            "ä",
-        ],
+        ["a/../b", "%2e%2e", "a%2f..%2fb", "../a", "a%00", "%00", "a" * 10_240, "a//b", "/a", "a/b/", "a b", "ä"],
         ids=lambda name: name[:12],
     )
     def test_a_bad_name(self, asked: Daemon, name: str) -> None:
