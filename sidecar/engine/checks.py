@@ -96,11 +96,12 @@ class Checks:
         self, entries: Sequence[Entry], gate: Callable[[], GuardGate], deadline: float, tasks: asyncio.TaskGroup
     ) -> list[asyncio.Future[None]]:
         """Wait along with the checks under way, which now go first, and start the others in batches."""
-        flights = {id(flight): flight for entry in entries if (flight := self.flights.get(entry.ref))}
+        present = {entry.ref: entry for each in entries if (entry := self.store.get(each.ref))}  # each value once
+        flights = {id(flight): flight for ref in present if (flight := self.flights.get(ref))}
         for flight in flights.values():
             flight.gate.promote(deadline)
         landings = [flight.landed for flight in flights.values()]
-        idle = [entry for entry in entries if entry.ref not in self.flights]
+        idle = [entry for ref, entry in present.items() if ref not in self.flights]
         return landings + [self.start(batch, gate(), tasks).landed for batch in self._batches(idle)]
 
     def _batches(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:

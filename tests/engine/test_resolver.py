@@ -198,6 +198,18 @@ async def test_the_previous_version_can_be_had_for_a_while() -> None:
         assert lab.engine.resolver.previous(entry) is None
 
 
+async def test_two_fields_of_one_cold_value_cost_one_ref() -> None:
+    """AWS is never asked for the same thing twice in one request, however often it is wanted."""
+    async with laboratory(polling=False) as lab:
+        lab.source.put(DB, b"hunter2")
+        lab.declare({"db": DB})
+        entry = lab.entry(DB)
+        await lab.engine.resolver.get_all([entry, entry], within(1))
+        await asyncio.sleep(1)
+        await lab.engine.resolver.refresh([entry, entry], within(1))
+        assert (lab.source.fetches, lab.source.probes) == ([[DB]], [[DB]])
+
+
 class TestNames:
     """From a name to what it stands for."""
 
