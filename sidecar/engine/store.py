@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 
-from sidecar.core.errors import Failure, NotFound, SecretError
+from sidecar.core.errors import Failure, NotFound, SecretError, Transient
 from sidecar.core.freshness import Fresh, Held, Lookup, Policy, Stale, Trouble, after, freshness
 from sidecar.core.ports import Clock, Route
 from sidecar.core.refs import Ref
@@ -127,7 +127,8 @@ class Store:
     def settle(self, ref: Ref, answer: Revision | Secret | Failure) -> Settled:
         """Write what a check brought for `ref`; the only place that does.
 
-        A Revision confirms the version that is held; whoever got one of another version fetches it first.
+        A Revision confirms the version that is held; whoever got one of another version fetches it first. Where what
+        was held has gone or changed meanwhile, it says nothing, and the check is made again.
         """
         entry = self.get(ref)
         if entry is None:
@@ -167,7 +168,8 @@ class Store:
         return Settled.CHANGED
 
     def _confirm(self, entry: Entry, revision: Revision) -> Settled:
-        assert entry.held is not None, "a revision confirms what is held"
+        if entry.held is None or entry.held.secret.revision.version != revision.version:
+            return self._take_failure(entry, Transient(f"{entry.ref}: what was held changed while it was checked"))
         secret = replace(entry.held.secret, revision=revision)
         entry.held = replace(entry.held, secret=secret, confirmed_at=self.clock.trust())
         entry.trouble, entry.setbacks = None, 0

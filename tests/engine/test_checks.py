@@ -175,6 +175,28 @@ async def test_a_rotation_that_only_a_probe_tells_of_outlives_the_fetch_after_it
         assert (lab.value(DB), lab.engine.checks.due(lab.entry(DB))) == (b"new", 65)
 
 
+async def test_a_value_that_is_dropped_between_its_probe_and_a_neighbours_fetch_is_fetched_again() -> None:
+    """The probe confirmed what meanwhile became too old to keep: that is no confirmation, and no end of the daemon."""
+    async with laboratory(polling=False) as lab:
+        lab.source.put(DB, b"hunter2")
+        lab.source.put(API, b"old")
+        lab.declare({"db": DB, "api": API}, cache=Cache(ttl=300, stale_if_error=0))
+        entries = [lab.entry(DB), lab.entry(API)]
+        await lab.engine.checks.check(entries, gate(lab))
+        await asyncio.sleep(299)
+        lab.source.put(API, b"new", version="2")
+        lab.source.latency = 4
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(lab.engine.checks.check(entries, gate(lab)))
+            await asyncio.sleep(5)
+            lab.engine.store.sweep()
+            assert lab.entry(DB).held is None
+        assert (lab.entry(DB).held, lab.value(API)) == (None, b"new")
+        due = lab.engine.checks.due(lab.entry(DB))
+        assert due is not None
+        assert due <= lab.engine.checks.now() + 0.1
+
+
 async def test_setbacks_are_retried_with_backoff() -> None:
     """A transient failure comes again after 0.1 s, 0.2 s …; a throttle not before AWS wants it."""
     async with laboratory(polling=False, dice=1.0) as lab:
