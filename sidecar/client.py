@@ -284,7 +284,7 @@ def _target(path: str, name: str | None = None, *, names: Sequence[str] = (), **
     if name is not None:
         path = f"{path}/{quote(name, safe='')}"
     query = [("name", each) for each in names] + [(key, value) for key, value in parameters.items() if value]
-    return f"{path}?{urlencode(query)}" if query else path
+    return f"{path}?{urlencode(query, quote_via=quote)}" if query else path
 
 
 def _record(content: bytes) -> dict[str, object]:

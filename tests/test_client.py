@@ -67,6 +67,12 @@ class TestQuestions:
             "/v1/resolve?ref=sm%3Aprod%2Fdb%23user",
         ]
 
+    def test_a_space_in_a_reference_stays_one(self, path: Path) -> None:
+        """The daemon takes `+` for itself, since names have it: a space must not become one."""
+        with listening(path, answer({"value": "x"})) as peer:
+            Client(path).resolve("sm:a+b#my key")
+        assert peer.asked[0].line.split(" ")[1] == "/v1/resolve?ref=sm%3Aa%2Bb%23my%20key"
+
     def test_list_and_status(self, path: Path) -> None:
         """Descriptions without values."""
         routes = {"/v1/secrets": answer({"secrets": [{"name": "a"}]}), "/v1/status": answer({"version": "1"})}
