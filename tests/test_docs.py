@@ -121,6 +121,36 @@ class TestReadme:
         assert named == main.list_commands(click.Context(main))
 
 
+class TestRepository:
+    """What the README and the decisions say of the repository itself."""
+
+    def test_pins_hold_hashes_and_no_addresses(self) -> None:
+        """Every requirement is one version with its hashes, from whatever index there is."""
+        for path in (ROOT / "requirements").glob("*.txt"):
+            pins = path.read_text("utf-8").replace("\\\n", "").splitlines()
+            assert [
+                pin for pin in pins if not re.fullmatch(r"\S+==[^\s;]+( ; .+?)?( +--hash=sha256:[0-9a-f]{64})+", pin)
+            ] == []
+
+    def test_the_licence_is_apaches(self) -> None:
+        """Version 2.0, as the package says."""
+        assert re.match(r"\s+Apache License\n\s+Version 2\.0", (ROOT / "LICENSE").read_text("utf-8"))
+
+    def test_make_installs_what_is_missing_and_runs_the_main_job(self) -> None:
+        """Once: when nothing has changed since, it only runs."""
+        assert _make("-o", "pyproject.toml", "-o", "requirements/dev.txt", "run") == [".venv/bin/sidecar dev"]
+        *installs, last = _make("-W", "pyproject.toml", "run")
+        assert last == ".venv/bin/sidecar dev"
+        assert any("--require-hashes" in line for line in installs)
+
+
+def _make(*arguments: str) -> list[str]:
+    """Give what make would do."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
 def _load(text: str) -> "sidecar.core.config.models.Config":
     return load(file=("example", text), environ={}, accounts=SystemAccounts())
 
