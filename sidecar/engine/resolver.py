@@ -14,10 +14,10 @@ from sidecar.core.refs import Ref
 from sidecar.core.secret import Secret
 from sidecar.engine.catalogue import Catalogue, Declared
 from sidecar.engine.checks import Checks
-from sidecar.engine.guard import Guard
+from sidecar.engine.guard import Guard, GuardGate
 from sidecar.engine.on_demand import OnDemandValues
 from sidecar.engine.store import Entry, Kind, Store
-from sidecar.engine.trees import Trees
+from sidecar.engine.trees import TreeEntry, Trees
 from sidecar.telemetry import CacheResult, Metrics
 
 WAIT = 10.0
@@ -61,8 +61,7 @@ class Resolver:
         declared = self.catalogue.get(name)
         tree = self.trees.unwalked_above(name)
         if declared is None and tree and self.trees.worth_walking(tree):
-            gate = self.guard.gate(Priority.CALLER, deadline)
-            await ended(self.trees.join(tree, gate, deadline, self.tasks).landed, deadline)
+            await ended(self._walk(tree, deadline), deadline)
             declared = self.catalogue.get(name)
         return declared
 
@@ -120,8 +119,7 @@ class Resolver:
     async def refresh_all(self, deadline: float) -> list[Entry]:
         """Check everything that is held, trees included; give what changed."""
         before = self.store.generation
-        gate = self.guard.gate(Priority.CALLER, deadline)
-        walks = [self.trees.join(tree, gate, deadline, self.tasks).landed for tree in self.trees.entries.values()]
+        walks = [self._walk(tree, deadline) for tree in self.trees.entries.values()]
         await self.refresh([entry for entry in self.store if entry.kind is not Kind.TREE], deadline)
         for walk in walks:
             await ended(walk, deadline)
@@ -132,11 +130,22 @@ class Resolver:
         previous = entry.previous
         return previous.secret if previous and previous.until > self.clock.trust() else None
 
+    def _walk(self, tree: TreeEntry, deadline: float) -> asyncio.Future[None]:
+        gate = self._gate(deadline, until=None)  # half a walk is of no use to anybody
+        return self.trees.join(tree, gate, deadline, self.tasks).landed
+
+    def _gate(self, deadline: float, *, until: float | None) -> GuardGate:
+        """Give the way to AWS of a check that a caller starts: it goes first, but does not end with the caller."""
+        gate = self.guard.gate(Priority.BACKGROUND, until)
+        gate.promote(deadline)
+        return gate
+
     def _may_be_checked(self, entry: Entry, now: float) -> bool:
         return entry.ref in self.checks.flights or now - entry.checked_at >= entry.policy.min_refresh
 
     async def _checked(self, entries: Sequence[Entry], deadline: float) -> None:
-        gate = partial(self.guard.gate, Priority.CALLER, deadline)
+        # A check is for more than the caller who starts it: one without patience leaves it behind, it does not fail it.
+        gate = partial(self._gate, deadline, until=max(deadline, self.checks.now() + WAIT))
         for landed in self.checks.join(entries, gate, deadline, self.tasks):
             await ended(landed, deadline)
 

@@ -75,6 +75,20 @@ async def test_a_caller_waits_no_longer_than_it_said(looptime: float) -> None:
         assert looptime == 5
 
 
+async def test_callers_without_patience_keep_nobody_from_the_value() -> None:
+    """What they ask for is asked of AWS in earnest, and is there for those who come later."""
+    async with laboratory() as lab:
+        lab.source.latency, lab.source.outage = 1, Unreachable("down")
+        lab.declare({"db": DB})
+        await asyncio.sleep(30)
+        lab.source.put(DB, b"hunter2")
+        lab.source.outage = None
+        for _ in range(100):
+            await lab.engine.resolver.get(lab.entry(DB), within(0))
+            await asyncio.sleep(0.3)
+        assert lab.value(DB) == b"hunter2"
+
+
 async def test_an_outage_is_told_after_the_callers_retries() -> None:
     """Nothing held and AWS away: pending, with why."""
     async with laboratory(polling=False, dice=1.0) as lab:
@@ -243,6 +257,17 @@ class TestNames:
             await self._plant(lab)
             assert await lab.engine.resolver.find("app/x", within(0.5)) is None
             assert looptime == 0.5
+
+    async def test_a_walk_that_takes_longer_than_its_caller_waits_is_walked_to_its_end(self) -> None:
+        """Who comes next finds the name, and the walk has not failed."""
+        async with laboratory(polling=False) as lab:
+            await self._plant(lab)
+            lab.source.batch = 1
+            for n in range(5):
+                lab.source.put(ssm(f"/prod/{n}"), b"x")
+            assert await lab.engine.resolver.find("app/4", within(2)) is None
+            assert await lab.engine.resolver.find("app/4", within(10)) is not None
+            assert (len(lab.source.requests), lab.engine.readings.ready()) == (6, True)
 
     async def test_a_walk_that_fails_is_not_waited_for_again(self) -> None:
         """For negative_ttl callers are told at once that there is no such name; then one waits again."""
