@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -136,18 +137,23 @@ class TestRepository:
         """Version 2.0, as the package says."""
         assert re.match(r"\s+Apache License\n\s+Version 2\.0", (ROOT / "LICENSE").read_text("utf-8"))
 
-    def test_make_installs_what_is_missing_and_runs_the_main_job(self) -> None:
+    def test_make_installs_what_is_missing_and_runs_the_main_job(self, tmp_path: Path) -> None:
         """Once: when nothing has changed since, it only runs."""
-        assert _make("-o", "pyproject.toml", "-o", "requirements/dev.txt", "run") == [".venv/bin/sidecar dev"]
-        *installs, last = _make("-W", "pyproject.toml", "run")
-        assert last == ".venv/bin/sidecar dev"
+        shutil.copy(ROOT / "Makefile", tmp_path)
+        shutil.copy(ROOT / "pyproject.toml", tmp_path)
+        shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+        *installs, main_job = _make_run(tmp_path)
+        (tmp_path / ".venv").mkdir()
+        (tmp_path / ".venv/installed").touch()
         assert any("--require-hashes" in line for line in installs)
+        assert main_job == ".venv/bin/sidecar dev"
+        assert _make_run(tmp_path) == [main_job]
 
 
-def _make(*arguments: str) -> list[str]:
-    """Give what make would do."""
+def _make_run(folder: Path) -> list[str]:
+    """Give what `make run` would do in this folder."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
+    done = subprocess.run(["make", "-n", "run"], cwd=folder, env=environ, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 
@@ -487,7 +493,6 @@ class Playground:
     """A running `sidecar dev` in a folder of its own, with the shell of somebody who reads along."""
 
     folder: Path
-    process: subprocess.Popen[bytes]
     env: dict[str, str]
 
     def run(self, *command: str) -> str:
@@ -528,8 +533,8 @@ def playing() -> Iterator[Playground]:
             told, log = Lines(process.stdout), Lines(process.stderr)
             try:
                 log.wait_for(lambda line: '"daemon_ready"' in line)
-                told.wait_for(lambda line: "AWS_ENDPOINT_URL" in line)
-                yield Playground(folder, process, env)
+                exports = told.wait_for(lambda line: "AWS_ENDPOINT_URL" in line).split()[1:]
+                yield Playground(folder, env | dict(each.split("=", 1) for each in exports))
             finally:
                 process.terminate()
                 process.wait(BOUND)
