@@ -42,9 +42,11 @@ class Catalogue:
         return len(self._by_name)
 
     def add(self, declared: Declared) -> bool:
-        """Take a name in; False when a declared secret has it already and a tree wanted it."""
+        """Take a name in; False when something else has it already and a tree wanted it."""
         existing = self._by_name.get(declared.name)
-        if existing and existing.tree is None and declared.tree is not None:
+        if existing == declared:
+            return True
+        if existing and declared.tree is not None and existing.tree != declared.tree:
             return False
         self.remove(declared.name)
         self._by_name[declared.name] = declared

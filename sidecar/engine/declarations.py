@@ -30,8 +30,9 @@ class Declarations:
 
     def apply(self, secrets: Mapping[str, SecretSpec], trees: Mapping[str, TreeSpec]) -> None:
         """Keep exactly these, and what callers ask for on demand."""
-        self._apply_secrets(secrets)
+        released = self._apply_secrets(secrets)
         self._apply_trees(trees)
+        self._drop([entry for entry in released if entry.kind is Kind.ON_DEMAND])  # no tree has them either
         for entry in self.store:
             if entry.kind is Kind.ON_DEMAND:
                 entry.policy = self.policies.of(None, None, pinned=entry.ref.pinned)
@@ -44,7 +45,8 @@ class Declarations:
         self._drop([entry for entry in self.store if entry.route.identity == identity])
         self.checks.drop_lanes(identity)
 
-    def _apply_secrets(self, secrets: Mapping[str, SecretSpec]) -> None:
+    def _apply_secrets(self, secrets: Mapping[str, SecretSpec]) -> list[Entry]:
+        """Keep what is declared; give what no longer is."""
         for declared in list(self.catalogue):
             if declared.tree is None and declared.name not in secrets:
                 self.catalogue.remove(declared.name)
@@ -57,9 +59,12 @@ class Declarations:
             named = spec.ref if ref == spec.ref.whole else replace(ref, field=spec.ref.field)
             self.catalogue.add(Declared(Name(name), named, spec.required))
             by_value.setdefault(ref, []).append(spec)
-        self._drop([entry for entry in self.store if entry.kind is Kind.DECLARED and entry.ref not in by_value])
+        released = [entry for entry in self.store if entry.kind is Kind.DECLARED and entry.ref not in by_value]
+        for entry in released:
+            self.store.release(entry)
         for ref, specs in by_value.items():
             self._keep(ref, specs)
+        return released
 
     def _keep(self, ref: Ref, specs: Sequence[SecretSpec]) -> None:
         policy = self.policies.strictest(self.policies.of(s.refresh, s.ttl, pinned=ref.pinned) for s in specs)

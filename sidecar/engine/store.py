@@ -103,6 +103,11 @@ class Store:
             self._add(entry)
         return entry
 
+    def release(self, entry: Entry) -> None:
+        """Hold a value for nobody in particular: whoever adopts it next decides why."""
+        entry.kind = Kind.ON_DEMAND
+        self._add(entry)
+
     def remove(self, ref: Ref) -> None:
         """Forget a value, its plaintext and its other spellings."""
         ref = self.canonical(ref)

@@ -35,6 +35,7 @@ class TreeEntry:
     route: Route
     policy: Policy
     members: dict[Ref, Name] = field(default_factory=dict)
+    nameless: set[Ref] = field(default_factory=set)  # lie below it and cannot be called by any name
     walked: bool = False  # at least once to the end
     trouble: Trouble | None = None
     setbacks: int = 0
@@ -52,9 +53,11 @@ class Trees:
     flights: dict[Name, Flight] = field(default_factory=dict)
 
     def keep(self, tree: TreeEntry) -> None:
-        """Take a tree in, due at once; one that is kept already only takes the new policy."""
+        """Take a tree in, due at once; one that is kept already only takes the new policy, its members too."""
         kept = self.entries.setdefault(tree.prefix, tree)
         kept.policy = tree.policy
+        for ref, name in kept.members.items():
+            self._hold(kept, ref, name)
         delay = kept.policy.refresh if kept.walked else 0.0
         if self.planned.due(tree.prefix) is None and tree.prefix not in self.flights:
             self.planned.put(tree.prefix, self.checks.now() + delay)
@@ -85,7 +88,8 @@ class Trees:
         self.planned.remove(prefix)
         self.flights.pop(prefix, None)  # what is under way ends for nobody, and holds up no other tree of this name
         for ref in list(tree.members):
-            self._drop(tree, ref)
+            if entry := self._let_go(tree, ref):
+                self.checks.drop(entry)
 
     def start(self, prefix: Name, gate: GuardGate, tasks: asyncio.TaskGroup) -> Flight:
         """Send off a walk of this tree; its end, good or bad, is `Flight.landed`."""
@@ -126,7 +130,9 @@ class Trees:
         else:
             await self._first_walk(tree, source, gate, seen)
         for ref in tree.members.keys() - seen:
-            self._drop(tree, ref)
+            if entry := self._let_go(tree, ref):
+                self.checks.take(entry, NotFound(f"{ref}: it is no longer in its tree"), 0.0)
+                self.checks.drop(entry)
 
     async def _first_walk(self, tree: TreeEntry, source: TreeSource, gate: GuardGate, seen: set[Ref]) -> None:
         try:
@@ -147,27 +153,38 @@ class Trees:
 
     def _adopt(self, tree: TreeEntry, ref: Ref) -> Entry | None:
         """Give the entry of a member, made when it is new; None for one that cannot have a name."""
-        if ref in tree.members:
-            return self.checks.store.get(ref)
-        try:
-            name = name_below(tree.prefix, tree.root.rest_of(ref.id) or "")
-        except BadName as error:
-            log.warning(events.MEMBER_IGNORED, ref=str(ref), error=str(error))
+        name = tree.members.get(ref)
+        if name is None and (name := self._name(tree, ref)) is None:
             return None
-        if not self.catalogue.add(Declared(name, ref, required=False, tree=tree.prefix)):
+        entry, named = self._hold(tree, ref, name)
+        if not named and ref not in tree.members:
             log.warning(events.MEMBER_SHADOWED, name=name, ref=str(ref))
         tree.members[ref] = name
-        return self.checks.store.adopt(ref, tree.route, tree.policy, Kind.TREE)
+        return entry
 
-    def _drop(self, tree: TreeEntry, ref: Ref) -> None:
+    def _name(self, tree: TreeEntry, ref: Ref) -> Name | None:
+        try:
+            return name_below(tree.prefix, tree.root.rest_of(ref.id) or "")
+        except BadName as error:
+            if ref not in tree.nameless:
+                log.warning(events.MEMBER_IGNORED, ref=str(ref), error=str(error))
+            tree.nameless.add(ref)
+            return None
+
+    def _hold(self, tree: TreeEntry, ref: Ref, name: Name) -> tuple[Entry, bool]:
+        """Hold a member under its name; tell whether it has it, which something else may have already."""
+        entry = self.checks.store.adopt(ref, tree.route, tree.policy, Kind.TREE)
+        return entry, self.catalogue.add(Declared(name, entry.ref, required=False, tree=tree.prefix))
+
+    def _let_go(self, tree: TreeEntry, ref: Ref) -> Entry | None:
+        """Take a member's name away; give its entry where nothing else holds it."""
         name = tree.members.pop(ref)
         declared = self.catalogue.get(name)
         if declared and declared.tree == tree.prefix:
             self.catalogue.remove(name)
         entry = self.checks.store.get(ref)
-        if entry and entry.kind is Kind.TREE:
-            self.checks.take(entry, NotFound(f"{ref}: it is no longer in its tree"), 0.0)
-            self.checks.drop(entry)
+        elsewhere = any(ref in other.members for other in self.entries.values())
+        return entry if entry and entry.kind is Kind.TREE and not elsewhere else None
 
     def _end(self, tree: TreeEntry, failure: Failure | None) -> None:
         dice = self.checks.dice()

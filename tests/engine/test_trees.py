@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from sidecar.core.config.models import TreeSpec
+from sidecar.core.config.models import Cache, TreeSpec
 from sidecar.core.errors import AccessDenied, KeyUnusable, Unreachable
 from sidecar.core.freshness import Fresh, Refused, Stale
 from sidecar.core.ports import Gate
 from sidecar.core.refs import Ref, Tree
 from sidecar.core.secret import Secret
+from sidecar.engine.store import Kind
 from tests.engine.fakes import FakeSource, ssm
 from tests.engine.world import SSM, Laboratory, laboratory, spec
 
@@ -94,6 +95,75 @@ async def test_a_value_that_is_declared_and_in_a_tree_is_held_once() -> None:
         assert (len(lab.engine.store), names(lab)) == (1, ["app/a", "own"])
         lab.declare({"own": spec(A, refresh=30)})
         assert (names(lab), lab.value(A)) == (["own"], b"v1")
+
+
+async def test_a_member_that_is_declared_no_longer_lives_on_with_its_tree() -> None:
+    """It is not fetched again, its name stays, and its changes are seen."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.declare({"own": A}, APP)
+        await asyncio.sleep(1)
+        fetched = len(lab.source.fetches)
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        assert (names(lab), lab.value(A), len(lab.source.fetches)) == (["app/a"], b"v1", fetched)
+        lab.source.put(A, b"v2", version="2")
+        await asyncio.sleep(70)
+        assert (lab.value(A), lab.entry(A).kind) == (b"v2", Kind.TREE)
+
+
+async def test_a_name_that_is_declared_no_longer_is_the_trees_again() -> None:
+    """At once: nobody waits for the next walk."""
+    async with laboratory() as lab:
+        plant(lab, A, ssm("/other"))
+        lab.declare({"app/a": ssm("/other")}, APP)
+        await asyncio.sleep(1)
+        lab.declare(trees=APP)
+        declared = lab.engine.catalogue.get("app/a")
+        assert declared is not None
+        assert (declared.ref, declared.tree) == (A, "app")
+
+
+async def test_a_parameter_below_two_trees_goes_with_the_last_of_them() -> None:
+    """Held once, under both names; the end of one tree takes its name, not the value."""
+    async with laboratory() as lab:
+        plant(lab, B)
+        sub = {"sub": TreeSpec(Tree("/prod/sub"), refresh=60)}
+        lab.declare(trees=APP | sub)
+        await asyncio.sleep(1)
+        assert names(lab) == ["app/sub/b", "sub/b"]
+        lab.declare(trees=APP)
+        assert (names(lab), lab.value(B)) == (["app/sub/b"], b"v1")
+        lab.declare()
+        assert len(lab.engine.store) == 0
+
+
+async def test_two_trees_do_not_fight_for_one_name() -> None:
+    """The first that brought it keeps it while it has it."""
+    async with laboratory() as lab:
+        plant(lab, B, ssm("/more/b"))
+        nested = {"app/sub": TreeSpec(Tree("/more"), refresh=60)}
+        lab.declare(trees=APP | nested)
+        await asyncio.sleep(1)
+        first = lab.engine.catalogue.get("app/sub/b")
+        await asyncio.sleep(300)
+        assert first is not None
+        assert lab.engine.catalogue.get("app/sub/b") == first
+        del lab.source.values[first.ref]
+        await asyncio.sleep(140)
+        second = lab.engine.catalogue.get("app/sub/b")
+        assert second is not None
+        assert second.ref != first.ref
+
+
+async def test_members_take_the_new_policy_of_a_reload() -> None:
+    """Not only those that appear later."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        lab.declare(trees=APP, cache=Cache(ttl=100))
+        assert lab.entry(A).policy.ttl == 100
 
 
 async def test_one_unusable_key_does_not_hide_the_rest() -> None:
