@@ -1,10 +1,11 @@
-"""Keep the daemon's resident memory small, in two ways that cost nothing else.
+"""Keep the daemon's resident memory small, in ways that cost nothing else.
 
 Must be entered before what is big is imported, by whoever is about to import it. Must not change what anything does:
 where the system lacks a way, the process is larger and that is all.
 """
 
 import ctypes
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ WHILE_IMPORTING: Final = {
     "FROZENLIST_NO_EXTENSIONS": "1",  # its extension alone brings in libstdc++: 1 MB for a list that is read at start
     "SSL_CERT_FILE": os.devnull,  # aiohttp fills a TLS context with all authorities, 1 MB, which no client of ours uses
     "SSL_CERT_DIR": os.devnull,
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # it looks for them in the metadata of every package that is installed
 }
 """Variables that spare memory when libraries are imported; they are put back, so that no child sees them."""
 
@@ -38,6 +40,7 @@ def small_imports() -> Iterator[None]:
     finally:
         for name, value in before.items():
             _put_back(name, value)
+    gc.collect()  # what imports leave behind in cycles makes room for what comes next
 
 
 def settle_allocator(mallopt: Mallopt | None) -> None:

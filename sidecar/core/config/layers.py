@@ -4,7 +4,6 @@ Later wins: the file, $SIDECAR_CONFIG_YAML, $SIDECAR_SECRETS, single scalars. Ma
 is replaced. Must not know what any key means.
 """
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -106,6 +105,8 @@ def suggestion(name: str, known: Sequence[str]) -> str:
 
 
 def _nearest(name: str, known: Sequence[str]) -> str | None:
+    import difflib  # noqa: PLC0415 -- only where something is misspelt: what a daemon imports it keeps
+
     return next(iter(difflib.get_close_matches(name[:_COMPARED], known, n=1)), None)
 
 
