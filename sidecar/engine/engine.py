@@ -60,9 +60,12 @@ class Engine:
         )
         self.readings = Readings(world.clock, self.store, self.catalogue, self.checks, self.trees)
 
-    def declare(self, config: Config) -> None:
-        """Keep what the configuration asks for; called again, keep what the new one asks for."""
-        self.policies.replace(config.cache)
+    def declare(self, config: Config, stretch: float = 1.0) -> None:
+        """Keep what the configuration asks for; called again, keep what the new one asks for.
+
+        `stretch` is by how much all intervals lengthen so that polling costs no more than it may.
+        """
+        self.policies.replace(config.cache, stretch)
         self.on_demand.settings = config.on_demand
         self.declarations.apply(config.secrets, config.trees)
         self.refresher.poke()
