@@ -5,7 +5,7 @@ Each value is in one check at a time (single flight). Must not decide who may as
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -96,18 +96,20 @@ class Checks:
         self, entries: Sequence[Entry], gate: Callable[[], GuardGate], deadline: float, tasks: asyncio.TaskGroup
     ) -> list[asyncio.Future[None]]:
         """Wait along with the checks under way, which now go first, and start the others in batches."""
-        present = {entry.ref: entry for each in entries if (entry := self.store.get(each.ref))}  # each value once
-        flights = {id(flight): flight for ref in present if (flight := self.flights.get(ref))}
+        refs = [entry.ref for entry in entries]
+        flights = {id(flight): flight for ref in refs if (flight := self.flights.get(self.store.canonical(ref)))}
         for flight in flights.values():
             flight.gate.promote(deadline)
         landings = [flight.landed for flight in flights.values()]
-        idle = [entry for ref, entry in present.items() if ref not in self.flights]
-        return landings + [self.start(batch, gate(), tasks).landed for batch in self._batches(idle)]
+        return landings + [self.start(batch, gate(), tasks).landed for batch in self.batches(refs)]
 
-    def _batches(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    def batches(self, refs: Iterable[Ref]) -> Iterator[list[Entry]]:
+        """Group these values, each once and none that is being checked, so that one request can ask for a group."""
+        present = {entry.ref: entry for ref in refs if (entry := self.store.get(ref))}
         by_route: dict[Route, list[Entry]] = {}
-        for entry in entries:
-            by_route.setdefault(entry.route, []).append(entry)
+        for ref, entry in present.items():
+            if ref not in self.flights:
+                by_route.setdefault(entry.route, []).append(entry)
         for route, same in by_route.items():
             most = self.sources(route).batch
             yield from (same[start : start + most] for start in range(0, len(same), most))

@@ -5,6 +5,7 @@ Must not ask AWS itself: checks and trees do.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -12,7 +13,9 @@ import structlog
 
 from sidecar.core.names import Name
 from sidecar.core.pacing import BACKOFF_CAP
-from sidecar.core.ports import Priority
+from sidecar.core.ports import Priority, Route
+from sidecar.core.refs import Ref
+from sidecar.core.schedule import Schedule
 from sidecar.engine.checks import Checks
 from sidecar.engine.guard import CALL_TIMEOUT, Guard
 from sidecar.engine.on_demand import OnDemandValues
@@ -29,7 +32,8 @@ SWEEP_EVERY = 30.0
 """Seconds between two searches for plaintexts that nobody may be given any more."""
 
 MOST_IN_FLIGHT = 16
-"""Background checks at once: enough to use any share, few enough that 10,000 secrets do not make 1,000 tasks."""
+"""Background checks of one route at once, and walks: enough to use any share, few enough that 10,000 secrets do not
+make 1,000 tasks."""
 
 OVERDUE = 3 * (CALL_TIMEOUT + BACKOFF_CAP)
 """A check overdue by more than this, with nothing else moving, is a stalled poller (seconds)."""
@@ -42,6 +46,23 @@ STUCK = 10.0
 
 SLEPT = 1.0
 """Trust time that ran ahead of loop time by more than this: the machine was suspended (seconds)."""
+
+
+@dataclass(slots=True)
+class Room:
+    """The ends of what was sent off together: one route that hangs must not take the room of the others."""
+
+    _landings: set[asyncio.Future[None]] = field(default_factory=set)
+
+    @property
+    def free(self) -> bool:
+        """Whether one more may be sent off."""
+        self._landings = {landed for landed in self._landings if not landed.done()}
+        return len(self._landings) < MOST_IN_FLIGHT
+
+    def add(self, landed: asyncio.Future[None]) -> None:
+        """Take one in until it has landed."""
+        self._landings.add(landed)
 
 
 @dataclass(slots=True)
@@ -58,7 +79,8 @@ class Refresher:
     _swept_at: float = float("-inf")
     _ahead: float | None = None  # how far trust time is ahead of loop time
     _poked: asyncio.Event = field(default_factory=asyncio.Event)
-    _in_flight: set[asyncio.Future[None]] = field(default_factory=set)
+    _walks: Room = field(default_factory=Room)
+    _rooms: defaultdict[Route, Room] = field(default_factory=lambda: defaultdict(Room))
 
     def poke(self) -> None:
         """Look at the schedule again: something landed, or was moved forward."""
@@ -74,28 +96,31 @@ class Refresher:
     def send_off(self) -> None:
         """Start what is due, as far as there is room."""
         now = self.checks.now() + NOW
-        self._in_flight = {landed for landed in self._in_flight if not landed.done()}
         for prefix in self._due_trees(now):
-            self._in_flight.add(self.trees.start(prefix, self.guard.gate(Priority.BACKGROUND), self.tasks).landed)
-        for entries in self._due_batches(now):
-            self._in_flight.add(self.checks.start(entries, self.guard.gate(Priority.BACKGROUND), self.tasks).landed)
+            self._walks.add(self.trees.start(prefix, self.guard.gate(Priority.BACKGROUND), self.tasks).landed)
+        for route, entries in self._due_batches(now):
+            flight = self.checks.start(entries, self.guard.gate(Priority.BACKGROUND), self.tasks)
+            self._rooms[route].add(flight.landed)
 
     def _due_trees(self, now: float) -> Iterator[Name]:
-        while len(self._in_flight) < MOST_IN_FLIGHT and (prefixes := self.trees.planned.take(now, 1)):
+        while self._walks.free and (prefixes := self.trees.planned.take(now, 1)):
             yield prefixes[0]
 
-    def _due_batches(self, now: float) -> Iterator[list[Entry]]:
+    def _due_batches(self, now: float) -> Iterator[tuple[Route, list[Entry]]]:
         for route, lane in self.checks.lanes.items():
-            most = self.checks.sources(route).batch
-            while len(self._in_flight) < MOST_IN_FLIGHT and (refs := lane.take(now, most)):
-                entries = [entry for ref in refs if (entry := self.checks.store.get(ref))]
-                if entries:
-                    yield entries
+            room, most = self._rooms[route], self.checks.sources(route).batch
+            while room.free and (refs := lane.take(now, most)):
+                for entries in self.checks.batches(refs):
+                    yield route, entries
 
     def earliest(self) -> float | None:
         """Tell when the next check is due (loop time), None when none is planned."""
-        earliest = [self.trees.planned.earliest(), *(lane.earliest() for lane in self.checks.lanes.values())]
-        return min((due for due in earliest if due is not None), default=None)
+        return _first(self.trees.planned, *self.checks.lanes.values())
+
+    def _next_departure(self) -> float | None:
+        """Tell when the next check is due for which there is room: where there is none, a landing wakes us."""
+        lanes = [lane for route, lane in self.checks.lanes.items() if self._rooms[route].free]
+        return _first(*lanes, *([self.trees.planned] if self._walks.free else []))
 
     def stalled(self) -> bool:
         """Decide whether checks have stopped moving: an outage, or waiting for quota, is not that."""
@@ -110,9 +135,8 @@ class Refresher:
 
     async def _rest(self) -> None:
         now = self.checks.now()
-        earliest = self.earliest()
-        full = len(self._in_flight) >= MOST_IN_FLIGHT
-        until = now + TICK if earliest is None or full else min(earliest, now + TICK)
+        departure = self._next_departure()
+        until = now + TICK if departure is None else min(departure, now + TICK)
         try:
             async with asyncio.timeout_at(until):
                 await self._poked.wait()
@@ -138,3 +162,8 @@ class Refresher:
             self.trees.planned.pull(slept)
             for lane in self.checks.lanes.values():
                 lane.pull(slept)
+
+
+def _first(*schedules: Schedule[Ref] | Schedule[Name]) -> float | None:
+    dues = [schedule.earliest() for schedule in schedules]
+    return min((due for due in dues if due is not None), default=None)

@@ -3,18 +3,21 @@
 import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
-from sidecar.core.config.models import Cache
+from sidecar.core.config.models import Cache, TreeSpec
 from sidecar.core.errors import Failure, Unreachable
 from sidecar.core.freshness import Fresh
 from sidecar.core.ports import Gate
-from sidecar.core.refs import Ref
+from sidecar.core.refs import Ref, Tree
 from sidecar.core.secret import Secret
 from sidecar.engine.refresher import OVERDUE
 from tests.engine.fakes import FakeSource, ssm
 from tests.engine.world import SSM, laboratory, spec
+
+DB = ssm("/db")
 
 pytestmark = pytest.mark.looptime
 
@@ -124,6 +127,32 @@ async def test_a_check_that_hangs_is_noticed() -> None:
         for task in asyncio.all_tasks():
             if task.get_name() == "check":
                 task.cancel()
+
+
+async def test_a_route_that_hangs_leaves_the_others_their_room() -> None:
+    """Where every check of one identity waits for its time-out, those of another are made all the same."""
+    async with laboratory() as lab:
+        far = lab.sources(replace(SSM, identity="far"))
+        far.batch, far.latency = 1, 100
+        near = ssm("/near")
+        lab.source.put(near, b"x")
+        lab.declare({f"p{n}": replace(ref, identity="far") for n, ref in enumerate(refs(40))} | {"near": near})
+        await asyncio.sleep(1)
+        assert lab.value(near) == b"x"
+
+
+async def test_many_long_walks_leave_the_values_their_room() -> None:
+    """Twenty trees at the start do not keep one secret waiting."""
+    async with laboratory() as lab:
+        lab.source.put(DB, b"x")
+        far = lab.sources(replace(SSM, identity="far"))
+        far.latency = 5
+        trees = {f"t{n}": TreeSpec(Tree(f"/t{n}", identity="far")) for n in range(20)}
+        lab.declare({"db": DB}, trees)
+        await asyncio.sleep(1)
+        assert (len(lab.engine.trees.flights), lab.value(DB)) == (16, b"x")
+        await asyncio.sleep(20)
+        assert lab.engine.readings.ready()
 
 
 async def test_a_full_house_of_checks_waits_for_room() -> None:
