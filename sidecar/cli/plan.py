@@ -68,10 +68,11 @@ def region_in(config: Config, environ: Mapping[str, str]) -> Callable[[str], str
 
 def page(plan: Plan) -> Iterator[str]:
     """Lay the plan out for the eye."""
-    yield from _headline(plan)
+    yield _headline(plan)
     yield ""
     yield from columns([("OPERATION", "REQUESTS/H", "AT START", "$/MONTH"), *map(_operation_row, plan.operations)])
-    yield f"{plan.hourly:,.0f} requests an hour, ${plan.monthly_dollars:,.2f} a month by list prices of {PRICED_ON}."
+    dollars = _dollars(plan.monthly_dollars)
+    yield f"{plan.hourly:,.0f} requests an hour, {dollars} a month by list prices of {PRICED_ON}."
     yield ""
     head = ("QUOTA", "ACCOUNT", "REGION", "LIMIT/S", "OURS/S", "STEADY/S", "OF LIMIT", "AT START", "TAKES", "")
     yield from columns([head, *map(_quota_row, plan.quotas)])
@@ -83,13 +84,17 @@ def page(plan: Plan) -> Iterator[str]:
         yield from _way_out(quota)
 
 
-def _headline(plan: Plan) -> Iterator[str]:
-    trees = f" and {plan.trees} trees of {plan.wishes.tree_size} parameters" if plan.trees else ""
-    yield f"{_copies(plan)}, polling {plan.secrets:,} secrets{trees}"
+def _headline(plan: Plan) -> str:
+    trees = f" and {_some(plan.trees, 'tree')} of {_some(plan.wishes.tree_size, 'parameter')}" if plan.trees else ""
+    return f"{_copies(plan)}, polling {_some(plan.secrets, 'secret')}{trees}"
 
 
 def _copies(plan: Plan) -> str:
-    return "1 copy" if plan.wishes.copies == 1 else f"all {plan.wishes.copies:,} copies"
+    return "1 copy" if plan.wishes.copies == 1 else f"{plan.wishes.copies:,} copies"
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _operation_row(operation: OperationPlan) -> tuple[str, ...]:
@@ -122,10 +127,15 @@ def _way_out(quota: QuotaPlan) -> Iterator[str]:
 
 
 def _budget_line(stretch: Stretch) -> str:
-    as_configured = f"${stretch.wanted:,.2f} a month as configured"
-    then = f", ${stretch.dollars:,.2f} with intervals {stretch.factor:.2f} times as long" if stretch.factor > 1 else ""
+    as_configured = f"{_dollars(stretch.wanted)} a month as configured"
+    lengthened = f"{_dollars(stretch.dollars)} with intervals {stretch.factor:.2f} times as long"
+    costs = f"{as_configured}, {lengthened}" if stretch.factor > 1 else as_configured
     verdict = "within" if stretch.kept else "intervals lengthen no further, which is over"
-    return f"Each copy costs {as_configured}{then}: {verdict} its budget of ${stretch.budget:,.2f}."
+    return f"Each copy costs {costs}: {verdict} its budget of {_dollars(stretch.budget)}."
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:,.2f}" if amount >= _CENT or not amount else f"${amount:.2g}"
 
 
 def _number(value: float) -> str:
@@ -136,6 +146,7 @@ def _number(value: float) -> str:
 
 
 _LEAST = 0.001
+_CENT = 0.01
 
 
 def as_record(plan: Plan) -> dict[str, object]:

@@ -157,7 +157,7 @@ def _of_parameters(lane: Lane) -> Iterator[Flow]:
 
 def _of_secrets(lane: Lane) -> Iterator[Flow]:
     fetched = lane.fetches() * HOUR
-    yield Flow(lane.scope, "secretsmanager", "DescribeSecret", max(0.0, lane.checks() * HOUR - fetched), 0)
+    yield Flow(lane.scope, "secretsmanager", "DescribeSecret", max(0.0, round(lane.checks() * HOUR - fetched, 9)), 0)
     batched = lane.size - lane.size % SECRETS if lane.size % SECRETS == 1 else lane.size
     batched = batched if lane.together else 0
     for operation, values, requests in (
