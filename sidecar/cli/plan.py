@@ -14,9 +14,9 @@ from sidecar.cli.sources import find_config, read_text
 from sidecar.cli.tables import columns, span
 from sidecar.core.config.loading import load
 from sidecar.core.config.models import Config
+from sidecar.core.outlook import SLOW_START, Stretch
 from sidecar.core.prices import PRICED_ON
-from sidecar.planning.budget import Stretch
-from sidecar.planning.plan import START_WITHIN, TREE_SIZE, OperationPlan, Plan, QuotaPlan, Wishes, build_plan
+from sidecar.planning.plan import TREE_SIZE, OperationPlan, Plan, QuotaPlan, Wishes, build_plan
 
 LEFT_OUT = (
     "Left out: values on demand, changes, failures, credentials (STS), free tiers; every parameter is taken for a "
@@ -37,7 +37,7 @@ LEFT_OUT = (
     "--start-within",
     callback=read_seconds,
     metavar="DURATION",
-    default=f"{START_WITHIN:g}s",
+    default=f"{SLOW_START:g}s",
     show_default=True,
     help="How long a cold start of all copies at once may take.",
 )
@@ -174,7 +174,7 @@ def as_record(plan: Plan) -> dict[str, object]:
             for each in plan.operations
         ],
         "quotas": [_quota_record(each) for each in plan.quotas],
-        "budget": budget_record(plan.stretch),
+        "budget": _budget_record(plan.stretch),
     }
 
 
@@ -197,7 +197,7 @@ def _quota_record(quota: QuotaPlan) -> dict[str, object]:
     }
 
 
-def budget_record(stretch: Stretch | None) -> dict[str, object] | None:
+def _budget_record(stretch: Stretch | None) -> dict[str, object] | None:
     """Say what a budget does to one copy; None without one."""
     if stretch is None:
         return None

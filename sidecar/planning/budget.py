@@ -1,9 +1,9 @@
 """Decide by how much intervals must lengthen so that polling costs no more than `quotas.budget`."""
 
-from dataclasses import dataclass
 from math import inf, sqrt
 
 from sidecar.core.config.models import Cache, Config, Quotas
+from sidecar.core.outlook import Lengthened, Stretch
 from sidecar.core.quotas import default_limit
 from sidecar.engine.policies import Policies
 from sidecar.planning.census import Census
@@ -11,21 +11,6 @@ from sidecar.planning.flows import Flow, flows
 
 _STEPS = 40
 """Halvings of the range that the factor is looked for in: far more than the price list is exact."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """What a budget does to the intervals of one daemon; money is dollars a month by list prices."""
-
-    budget: float
-    wanted: float  # what polling would cost as configured
-    factor: float  # by which intervals lengthen, 1 = not at all
-    dollars: float  # what it costs then
-
-    @property
-    def kept(self) -> bool:
-        """Whether it is kept: intervals lengthen only so far."""
-        return self.dollars <= self.budget
 
 
 def stretch(census: Census, config: Config, *, tree_size: int) -> Stretch | None:
@@ -46,7 +31,7 @@ def stretch(census: Census, config: Config, *, tree_size: int) -> Stretch | None
         for _ in range(_STEPS):
             middle = sqrt(low * high)
             low, high = (low, middle) if cost(middle) <= budget else (middle, high)
-    return Stretch(budget, wanted, high, cost(high))
+    return Stretch(budget, wanted, high, cost(high), tuple(_lengthened(census, config.cache, high)))
 
 
 def dollars(found: list[Flow], quotas: Quotas) -> float:
@@ -62,13 +47,18 @@ def pays_for_parameters(quotas: Quotas) -> bool:
 
 def _most(census: Census, cache: Cache) -> float:
     """Give the factor beyond which no interval lengthens any more."""
-    now, slowest = Policies(cache), Policies(cache, inf)
-    sorts = [*census.values, *census.trees]
-    pairs = ((wish.refresh, wish.ttl, sort.pinned) for sort in sorts for wish in sort.wishes)
-    return max(
+    return max((each.kept / each.wanted for each in _lengthened(census, cache, inf)), default=1.0)
+
+
+def _lengthened(census: Census, cache: Cache, factor: float) -> list[Lengthened]:
+    """Give the different intervals that become others, the shortest first."""
+    before, after = Policies(cache), Policies(cache, factor)
+    kinds = {(wish, sort.pinned) for sort in (*census.values, *census.trees) for wish in sort.wishes}
+    pairs = {
         (
-            slowest.of(refresh, ttl, pinned=pinned).refresh / now.of(refresh, ttl, pinned=pinned).refresh
-            for refresh, ttl, pinned in pairs
-        ),
-        default=1.0,
-    )
+            before.of(wish.refresh, wish.ttl, pinned=pinned).refresh,
+            after.of(wish.refresh, wish.ttl, pinned=pinned).refresh,
+        )
+        for wish, pinned in kinds
+    }
+    return [Lengthened(wanted, kept) for wanted, kept in sorted(pairs) if kept > wanted]

@@ -7,19 +7,17 @@ from math import ceil
 from typing import Final
 
 from sidecar.core.config.models import Config
+from sidecar.core.outlook import SLOW_START, Outlook, Stretch
 from sidecar.core.pacing import burst_of
 from sidecar.core.quotas import Limits, Scope
 from sidecar.engine.policies import Policies
-from sidecar.planning.budget import Stretch, pays_for_parameters, stretch
+from sidecar.planning.budget import pays_for_parameters, stretch
 from sidecar.planning.census import RegionOf, census
 from sidecar.planning.flows import HOUR, Flow, flows
 from sidecar.planning.raising import Raise, raise_to
 
 TREE_SIZE: Final = 10
 """Parameters taken to be below each tree's path, unless it is said how many: what one request reads."""
-
-START_WITHIN: Final = 30.0
-"""Seconds that a start may take before it is called slow: what people and orchestrators wait without a question."""
 
 TOGETHER: Final = 0.80
 """The most of a quota that copies without a fleet may add up to: a fifth stays for everybody else."""
@@ -31,7 +29,7 @@ class Wishes:
 
     copies: int = 1
     tree_size: int = TREE_SIZE
-    start_within: float = START_WITHIN  # seconds
+    start_within: float = SLOW_START  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +115,12 @@ def build_plan(config: Config, region_of: RegionOf, wishes: Wishes) -> Plan:
         quotas=tuple(_quotas(found, config, wishes)),
         stretch=lengthened,
     )
+
+
+def foresee(config: Config, region_of: RegionOf) -> Outlook:
+    """Tell one daemon what it must expect."""
+    plan = build_plan(config, region_of, Wishes())
+    return Outlook(plan.start_seconds, plan.stretch)
 
 
 def part_of(share: float, copies: int) -> float:

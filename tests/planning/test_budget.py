@@ -3,9 +3,10 @@
 import pytest
 
 from sidecar.core.config.models import Config
+from sidecar.core.outlook import Stretch
 from sidecar.core.prices import HOURS_PER_MONTH
 from sidecar.engine.policies import Policies
-from sidecar.planning.budget import Stretch, dollars, pays_for_parameters, stretch
+from sidecar.planning.budget import dollars, pays_for_parameters, stretch
 from sidecar.planning.census import census
 from sidecar.planning.flows import flows
 from tests.planning.configured import configured, secrets
@@ -16,6 +17,11 @@ TWENTY = f"secrets:\n{secrets('sm:s', 20)}\n"
 def stretched(config: Config) -> Stretch | None:
     """Plan the budget of a daemon."""
     return stretch(census(config, lambda _: "eu-west-1"), config, tree_size=10)
+
+
+def flat(found: Stretch) -> list[float]:
+    """List the intervals that lengthen, each as it was and as it is."""
+    return [seconds for each in found.intervals for seconds in (each.wanted, each.kept)]
 
 
 def test_without_a_budget_nothing_is_decided() -> None:
@@ -61,6 +67,16 @@ def test_intervals_lengthen_only_so_far(more: str, longest: float) -> None:
     assert found is not None
     assert not found.kept
     assert Policies(config.cache, found.factor).of(None, None, pinned=False).refresh == pytest.approx(longest)
+    wanted = config.cache.refresh
+    assert flat(found) == pytest.approx([] if wanted == longest else [wanted, longest])
+
+
+def test_which_intervals_lengthen_is_told() -> None:
+    """Each once, the shortest first; one that cannot lengthen is not among them."""
+    more = secrets("sm:t", 5, first=20, refresh="1m") + "\n" + secrets("sm:u", 1, first=25, refresh="1d")
+    found = stretched(configured(f"{TWENTY}{more}\nquotas: {{budget: $1/month}}"))
+    assert found is not None
+    assert flat(found) == pytest.approx([60, 60 * found.factor, 300, 300 * found.factor])
 
 
 def test_a_declaration_of_nothing_costs_nothing() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.core.quotas import Scope
-from sidecar.planning.plan import Plan, QuotaPlan, Wishes, build_plan, part_of
+from sidecar.planning.plan import Plan, QuotaPlan, Wishes, build_plan, foresee, part_of
 from tests.planning.configured import configured, secrets
 from tests.planning.counted import count_start
 
@@ -95,6 +95,16 @@ def test_nothing_declared_takes_nothing() -> None:
     """An empty configuration fits everywhere."""
     plan = planned("{}")
     assert (plan.hourly, plan.monthly_dollars, plan.start_seconds, plan.fits) == (0, 0, 0, True)
+
+
+def test_one_daemon_is_told_of_its_start_and_its_budget() -> None:
+    """A thousand parameters under a tenth of 40 requests a second; the budget's factor, 1 without one."""
+    text = f"secrets:\n{secrets('ssm:/p', 1000)}\n"
+    outlook = foresee(configured(text), lambda _: "eu-west-1")
+    assert outlook.start_seconds == pytest.approx(24.5)
+    assert (outlook.stretch, outlook.factor) == (None, 1.0)
+    dear = foresee(configured(text + "quotas: {budget: $0.05/month, limits: {ssm.get: 50}}"), lambda _: "eu-west-1")
+    assert dear.factor > 1
 
 
 @pytest.mark.looptime
