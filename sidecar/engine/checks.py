@@ -116,6 +116,17 @@ class Checks:
 
     def start(self, entries: Sequence[Entry], gate: GuardGate, tasks: asyncio.TaskGroup) -> Flight:
         """Send off one check of these values, all of one route; its end is `Flight.landed`."""
+        flight = self._take_off(entries, gate)
+        tasks.create_task(self._fly(entries, flight, {}), name="check")
+        return flight
+
+    async def check(
+        self, entries: Sequence[Entry], gate: GuardGate, known: Mapping[Ref, Revision | Secret] | None = None
+    ) -> None:
+        """Check these values, all of one route, to the end; `known` are probes done already."""
+        await self._fly(entries, self._take_off(entries, gate), known or {})
+
+    def _take_off(self, entries: Sequence[Entry], gate: GuardGate) -> Flight:
         loop = asyncio.get_running_loop()
         flight = Flight(gate, loop.create_future(), loop.time())
         now = self.clock.trust()
@@ -123,29 +134,23 @@ class Checks:
             self.forget(entry)
             self.flights[entry.ref] = flight
             entry.checked_at = now
-        tasks.create_task(self._fly(entries, flight), name="check")
         return flight
 
-    async def _fly(self, entries: Sequence[Entry], flight: Flight) -> None:
+    async def _fly(self, entries: Sequence[Entry], flight: Flight, known: Mapping[Ref, Revision | Secret]) -> None:
+        """Ask for these values, settle what comes and plan the next check."""
         refs = [entry.ref for entry in entries]
         try:
-            await self.check(entries, flight.gate)
+            answers = await self._ask(entries, flight.gate, known)
+            dice = self.dice()  # one throw a batch: what was asked for together stays together
+            for entry in entries:
+                answer = answers.get(entry.ref) or Unintelligible(f"{entry.ref}: the answer left it out")
+                self.take(entry, answer, dice)
         finally:
             for ref in refs:
                 if self.flights.get(ref) is flight:
                     del self.flights[ref]
             flight.landed.set_result(None)
             self.on_landing()
-
-    async def check(
-        self, entries: Sequence[Entry], gate: GuardGate, known: Mapping[Ref, Revision | Secret] | None = None
-    ) -> None:
-        """Ask for these values, settle what comes and plan the next check; `known` are probes done already."""
-        answers = await self._ask(entries, gate, known or {})
-        dice = self.dice()  # one throw a batch: what was asked for together stays together
-        for entry in entries:
-            answer = answers.get(entry.ref) or Unintelligible(f"{entry.ref}: the answer left it out")
-            self.take(entry, answer, dice)
 
     async def _ask(
         self, entries: Sequence[Entry], gate: GuardGate, known: Mapping[Ref, Revision | Secret]
@@ -174,16 +179,16 @@ class Checks:
         ref = asked.ref
         if self.store.get(ref) is not asked:
             return  # it was dropped meanwhile; a new entry of this ref may be another identity's
-        was_held, trouble = asked.held is not None, asked.trouble
+        was_held, told = asked.held is not None, asked.trouble if asked.setbacks else None
         settled = self.store.settle(ref, answer)
         entry = self.store.get(ref)
         assert entry is not None, "settling renames an entry, it never removes it"
         self.metrics.refreshed(_REFRESHED[settled])
-        tell(entry, settled, trouble)
+        tell(entry, settled, told)
         self._plan_next(entry, settled, dice, was_held=was_held)
 
     def _plan_next(self, entry: Entry, settled: Settled, dice: float, *, was_held: bool) -> None:
-        if entry.kind is Kind.TREE:
+        if entry.kind is Kind.TREE and settled is not Settled.FAILED:
             return  # its tree's walk is its check
         if entry.kind is Kind.ON_DEMAND and entry.held is None:
             return  # nobody waits for it: whoever asks again brings the next check

@@ -118,8 +118,8 @@ class Resolver:
 
     async def refresh_all(self, deadline: float) -> list[Entry]:
         """Check everything that is held, trees included; give what changed."""
-        before = self.store.generation
-        walks = [self._walk(tree, deadline) for tree in self.trees.entries.values()]
+        before, now = self.store.generation, self.clock.trust()
+        walks = [self._walk(tree, deadline) for tree in self.trees.entries.values() if self._may_be_walked(tree, now)]
         await self.refresh([entry for entry in self.store if entry.kind is not Kind.TREE], deadline)
         for walk in walks:
             await ended(walk, deadline)
@@ -142,6 +142,9 @@ class Resolver:
 
     def _may_be_checked(self, entry: Entry, now: float) -> bool:
         return entry.ref in self.checks.flights or now - entry.checked_at >= entry.policy.min_refresh
+
+    def _may_be_walked(self, tree: TreeEntry, now: float) -> bool:
+        return tree.prefix in self.trees.flights or now - tree.checked_at >= tree.policy.min_refresh
 
     async def _checked(self, entries: Sequence[Entry], deadline: float) -> None:
         # A check is for more than the caller who starts it: one without patience leaves it behind, it does not fail it.

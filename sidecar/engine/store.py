@@ -180,8 +180,12 @@ class Store:
         entry.trouble, entry.setbacks = None, 0
         return Settled.CONFIRMED
 
-    def _take_failure(self, entry: Entry, failure: Failure) -> Settled:
+    def doubt(self, entry: Entry, failure: Failure) -> None:
+        """Note why a value cannot be confirmed, where that was found out without asking for the value itself."""
         entry.trouble = after(entry.trouble, failure, self.clock.trust())
+
+    def _take_failure(self, entry: Entry, failure: Failure) -> Settled:
+        self.doubt(entry, failure)
         entry.setbacks += 1
         if not isinstance(failure, SecretError):
             return Settled.FAILED

@@ -37,6 +37,7 @@ class TreeEntry:
     members: dict[Ref, Name] = field(default_factory=dict)
     nameless: set[Ref] = field(default_factory=set)  # lie below it and cannot be called by any name
     walked: bool = False  # at least once to the end
+    checked_at: float = float("-inf")  # trust time at which the last walk began
     trouble: Trouble | None = None
     setbacks: int = 0
 
@@ -97,7 +98,9 @@ class Trees:
         flight = Flight(gate, loop.create_future(), loop.time())
         self.planned.remove(prefix)
         self.flights[prefix] = flight
-        tasks.create_task(self._fly(self.entries[prefix], flight), name="walk")
+        tree = self.entries[prefix]
+        tree.checked_at = self.checks.clock.trust()
+        tasks.create_task(self._fly(tree, flight), name="walk")
         return flight
 
     async def _fly(self, tree: TreeEntry, flight: Flight) -> None:
@@ -146,10 +149,10 @@ class Trees:
         async for page in pages:
             if self.entries.get(tree.prefix) is not tree:
                 return  # a reload took the tree away meanwhile
-            entries = [entry for ref in page if (entry := self._adopt(tree, ref))]
             seen.update(page)
-            if entries:
-                await self.checks.check(entries, gate, known=page)
+            known = {entry.ref: answer for ref, answer in page.items() if (entry := self._adopt(tree, ref))}
+            for entries in self.checks.batches(known):
+                await self.checks.check(entries, gate, known)
 
     def _adopt(self, tree: TreeEntry, ref: Ref) -> Entry | None:
         """Give the entry of a member, made when it is new; None for one that cannot have a name."""
@@ -209,7 +212,7 @@ class Trees:
         for ref in tree.members:
             entry = self.checks.store.get(ref)
             if entry and entry.kind is Kind.TREE:
-                self.checks.store.settle(ref, failure)
+                self.checks.store.doubt(entry, failure)
 
 
 def tell(tree: TreeEntry, before: Trouble | None) -> None:

@@ -183,6 +183,19 @@ async def test_refreshing_all_walks_the_trees_too() -> None:
         assert {str(entry.ref) for entry in changed} == {"ssm:/db", "ssm:/app/x"}
 
 
+async def test_a_burst_of_refreshes_of_all_walks_a_tree_once() -> None:
+    """A tree too reaches AWS at most once in min_refresh, however often a refresh of all is asked for."""
+    async with laboratory(polling=False) as lab:
+        lab.source.put(ssm("/app/x"), b"1")
+        lab.declare(trees={"app": TreeSpec(Tree("/app"))})
+        for _ in range(5):
+            await lab.engine.resolver.refresh_all(within(10))
+        assert len(lab.source.requests) == 1
+        await asyncio.sleep(1)
+        await lab.engine.resolver.refresh_all(within(10))
+        assert len(lab.source.requests) == 2
+
+
 async def test_several_values_at_once_are_of_one_moment() -> None:
     """Cold ones are asked for together; a value held is not asked for."""
     async with laboratory(polling=False) as lab:

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.core.config.models import Cache, TreeSpec
-from sidecar.core.errors import AccessDenied, KeyUnusable, Unreachable
+from sidecar.core.errors import AccessDenied, KeyUnusable, Throttled, Unreachable
 from sidecar.core.freshness import Fresh, Refused, Stale
 from sidecar.core.ports import Gate
 from sidecar.core.refs import Ref, Tree
 from sidecar.core.secret import Secret
 from sidecar.engine.store import Kind
+from sidecar.telemetry import events
 from tests.engine.fakes import FakeSource, ssm
 from tests.engine.world import SSM, Laboratory, laboratory, spec
 
@@ -292,3 +294,71 @@ async def test_a_tree_that_is_refused_leaves_what_is_declared_alone() -> None:
         await asyncio.sleep(70)
         assert isinstance(lab.entry(A).look(lab.clock.trust()), Fresh)
         assert lab.entry(A).trouble is None
+
+
+async def test_a_caller_joins_the_walk_that_fetches_a_new_member() -> None:
+    """Single flight holds for members as well: one fetch, whoever asks meanwhile."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        plant(lab, B)
+        lab.source.latency = 1
+        await asyncio.sleep(30.5)
+        found = await lab.engine.resolver.get(lab.entry(B), lab.engine.checks.now() + 5)
+        assert (found.collapsed, lab.source.fetches[1:]) == (True, [[B]])
+
+
+async def test_a_walk_leaves_alone_what_is_being_checked() -> None:
+    """A declared value that is fetched just now is not fetched by its tree's walk as well."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.declare({"own": spec(A, refresh=30)}, APP)
+        await asyncio.sleep(20)
+        fetched = len(lab.source.fetches)
+        lab.source.put(A, b"v2", version="2")
+        lab.source.latency = 4
+        await asyncio.sleep(100)
+        assert (lab.source.fetches[fetched:], lab.value(A)) == ([[A]], b"v2")
+        assert lab.engine.checks.due(lab.entry(A)) is not None
+
+
+async def test_a_member_that_could_not_be_fetched_is_fetched_soon() -> None:
+    """A transient failure is retried with backoff, not with the next walk; then the walks check it again."""
+    async with laboratory() as lab:
+        plant(lab, A)
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        plant(lab, B)
+        lab.source.failures[B] = Throttled("slow down")
+        await asyncio.sleep(32)
+        assert lab.entry(B).held is None
+        del lab.source.failures[B]
+        await asyncio.sleep(5)
+        assert lab.value(B) == b"v1"
+        assert lab.engine.checks.due(lab.entry(B)) is None
+
+
+async def test_an_outage_of_a_tree_is_told_once_not_for_each_member() -> None:
+    """One line where it begins, one where it ends."""
+    async with laboratory() as lab:
+        plant(lab, A, B)
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        with capture_logs() as lines:
+            lab.source.outage = Unreachable("down")
+            await asyncio.sleep(120)
+            lab.source.outage = None
+            await asyncio.sleep(60)
+        assert [line["event"] for line in lines] == [events.TREE_FAILED, events.TREE_RECOVERED]
+
+
+async def test_a_tree_that_is_declared_no_longer_is_no_trouble() -> None:
+    """Its members go without a word of failure."""
+    async with laboratory() as lab:
+        plant(lab, A, B)
+        lab.declare(trees=APP)
+        await asyncio.sleep(1)
+        with capture_logs() as lines:
+            lab.declare()
+        assert lines == []
