@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_writer import HttpVersion10, HttpVersion11
 
 # Not `aiohttp.web`: it brings a framework of 1.5 MB that is not used.
 from aiohttp.web_protocol import RequestPayloadError
@@ -76,6 +77,7 @@ class Front(Server):
         started = self._loop.time()
         path, query = split_target(request.raw_path)
         try:
+            _check_version(request)
             _check_headers(request)
             route, tail = self._router.find(request.method, path)
         except SidecarError as error:
@@ -123,7 +125,8 @@ async def read_body(request: BaseRequest) -> bytes:
     """Read a body of at most 1 MiB; raises BodyTooLarge, BadRequest."""
     if (request.content_length or 0) > MOST_BODY_BYTES:
         raise BodyTooLarge("the body is larger than 1 MiB")
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+    expects = request.headers.get("Expect", "").lower() == "100-continue" and request.version == HttpVersion11
+    if expects and request.transport:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = bytearray()
     try:
@@ -134,6 +137,12 @@ async def read_body(request: BaseRequest) -> bytes:
     except (RequestPayloadError, HttpProcessingError):
         raise BadRequest("the body is not sent as the headers say") from None
     return bytes(body)
+
+
+def _check_version(request: BaseRequest) -> None:
+    if request._version not in {HttpVersion10, HttpVersion11}:  # noqa: SLF001 -- to read `version` is to fix it
+        request._version = HttpVersion10  # noqa: SLF001 -- else aiohttp answers as though it spoke that version too
+        raise BadRequest("nothing is spoken here but HTTP/1.0 and HTTP/1.1")
 
 
 def _check_headers(request: BaseRequest) -> None:

@@ -42,6 +42,7 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    version: str
 
     @property
     def json(self) -> Any:  # noqa: ANN401 -- JSON answers are read as they come
@@ -179,7 +180,8 @@ def parse(answer: bytes, method: str = "GET") -> Response:
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     if method != "HEAD" and "content-length" in headers:
         assert int(headers["content-length"]) == len(body)
-    return Response(int(status_line.split()[1]), headers, body)
+    version, status, *_ = status_line.split()
+    return Response(int(status), headers, body, version)
 
 
 def open_listener(directory: str) -> UnixListener:

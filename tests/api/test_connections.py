@@ -20,6 +20,8 @@ class TestUnparsable:
             (b"nonsense canary-noise\r\n\r\n", 400),
             (b"\x16\x03\x01\x02\x00canary-noise\r\n\r\n", 400),
             (b"GET /v1/values/db HTTP/9.9\r\n\r\n", 400),
+            (b"GET /v1/values/db HTTP/2.0\r\n" + HOST + b"\r\n", 400),
+            (b"GET /v1/values/db HTTP/0.9\r\n" + HOST + b"\r\n", 400),
             (b"GET /v1/values/db HTTP/1.1\r\nbroken canary-noise\r\n\r\n", 400),
             (b"GET /v1/values/db HTTP/1.1\r\n" + HOST + b"Content-Length: x\r\n\r\n", 400),
             (b"GET /v1/values/db HTTP/1.1\r\n" + HOST + b"X: a\x00b\r\n\r\n", 400),
@@ -48,6 +50,7 @@ class TestUnparsable:
         assert answer.json["mend"]
         assert b"noise" not in answer.body
         assert answer.headers["server"] == "sidecar"
+        assert answer.version in {"HTTP/1.0", "HTTP/1.1"}
         assert not caplog.records
         assert "noise" not in "".join(capfd.readouterr())
 
@@ -111,6 +114,12 @@ class TestBody:
             answer = parse(await reader.read())
             writer.close()
         assert answer.status == 200
+
+    async def test_an_old_client_is_told_nothing_before_the_answer(self) -> None:
+        """HTTP/1.0 knows no 100 Continue, so it is not sent there (RFC 9110, section 10.1.1)."""
+        async with served() as one:
+            head = b"POST /v1/refresh HTTP/1.0\r\n" + HOST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n{}"
+            assert parse(await one.raw(head)).status == 200
 
     async def test_a_compressed_body_is_not_unpacked(self) -> None:
         """So that no small body becomes a huge one."""
