@@ -5,11 +5,11 @@ Must not know of aiohttp or sockets. What is wrong with a request is raised with
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from sidecar.api.conditions import preferred_wait
+from sidecar.api.conditions import names_tag, preferred_wait
 from sidecar.api.problems import BadRequest
 from sidecar.core.access import Caller
 from sidecar.core.errors import BadName, SidecarError
@@ -24,12 +24,13 @@ class Ask:
     """One request."""
 
     caller: Caller
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # by name in small letters, several lines of one name as one list
     tail: str = ""  # what stands for {name} in the path, as it was sent
     query: Query = field(default_factory=dict)
     body: bytes = b""
     accesses: dict[str, SidecarError | None] = field(default_factory=dict)
     """Which names and references were asked for and how that ended: for the audit log."""
+    _deadline: float | None = None
 
     @property
     def name(self) -> Name:
@@ -48,14 +49,35 @@ class Ask:
     @property
     def wait(self) -> float | None:
         """How long the caller wants to wait (seconds); None where it does not say."""
-        preference = self.headers.get("Prefer")
+        preference = self.headers.get("prefer")
         return None if preference is None else preferred_wait(preference)
 
     @property
     def deadline(self) -> float:
-        """When the caller's wait ends (loop time)."""
-        wait = self.wait
-        return asyncio.get_running_loop().time() + (WAIT if wait is None else wait)
+        """When the caller's wait ends (loop time), of however many waits it is made."""
+        if self._deadline is None:
+            wait = self.wait
+            self._deadline = asyncio.get_running_loop().time() + (WAIT if wait is None else wait)
+        return self._deadline
+
+    def has(self, etag: str) -> bool:
+        """Decide whether the caller says by If-None-Match that it has this version already."""
+        condition = self.headers.get("if-none-match")
+        return condition is not None and names_tag(condition, etag)
+
+    def blame(self, error: SidecarError) -> None:
+        """Note that what was asked for last is what it went wrong with."""
+        if self.accesses:
+            self.accesses[next(reversed(self.accesses))] = error
+
+
+def joined(lines: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """Let header lines of one name be one list, as RFC 9110 (section 5.3) has it."""
+    fields: dict[str, str] = {}
+    for name, value in lines:
+        key = name.lower()
+        fields[key] = f"{fields[key]}, {value}" if key in fields else value
+    return fields
 
 
 def split_target(target: str) -> tuple[str, str]:

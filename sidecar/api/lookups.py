@@ -3,15 +3,14 @@
 Failures travel as values here: the engine holds on to them, and raising one would tie it to our frames.
 """
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import floor
+from typing import TypeVar
 
 from sidecar.api.answers import UNCACHED
 from sidecar.api.asks import Ask
 from sidecar.api.bodies import Body, make_body
-from sidecar.api.conditions import names_tag
 from sidecar.api.problems import NoSuchName, NotKept, WaitEnded
 from sidecar.api.services import Services
 from sidecar.core.errors import BadField, SidecarError
@@ -22,6 +21,8 @@ from sidecar.core.spellings import parse_any
 from sidecar.engine.catalogue import Declared
 from sidecar.engine.resolver import Found
 from sidecar.engine.store import Entry
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ async def find_name(services: Services, ask: Ask, name: Name) -> Target:
     if declared is None:
         declared = await resolver.find(name, ask.deadline)
     if declared is None:
-        raise NoSuchName("no secret of this name is declared")
+        raise _no_such_name()
     return Target(resolver.open(declared.ref.whole), declared.ref.field, declared)
 
 
@@ -105,26 +106,22 @@ async def show_all(services: Services, ask: Ask, targets: Mapping[str, Target]) 
     }
 
 
-async def show_changed(services: Services, ask: Ask, target: Target, shown: Shown, wait: float) -> Shown | SidecarError:
-    """Wait until something else than `shown` is there, at most `wait` seconds; give what is there then."""
+async def changed(services: Services, ask: Ask, look: Callable[[], T], has: Callable[[T], bool]) -> T:
+    """Look until the caller has not what is there already, or its wait is over; give what is there then."""
     store = services.engine.store
-    now: Shown | SidecarError = shown
     try:
-        async with services.patience.idle(asyncio.get_running_loop().time() + wait):
-            while isinstance(now, Shown) and now.body.etag == shown.body.etag:
+        async with services.patience.idle(ask.deadline):
+            while has(now := look()):
                 await store.changed_since(store.generation)
-                now = show_now(services, ask, target)
     except TimeoutError:
-        return show_now(services, ask, target)
+        now = look()
     return now
 
 
 def show_now(services: Services, ask: Ask, target: Target) -> Shown | SidecarError:
-    """Give what a target shows without waiting, if the caller may still see it; raises CallerDenied."""
-    if target.declared:
-        services.permits.check_name(ask.caller, target.declared.name)
-    entry = services.engine.store.get(target.entry.ref) or target.entry
-    return _shown(services, ask, target, Found(entry, services.engine.resolver.look(entry)))
+    """Give what a target shows without waiting, if the caller may still see it; raises CallerDenied, NoSuchName."""
+    _find_again(services, ask, target)
+    return _shown(services, ask, target, Found(target.entry, services.engine.resolver.look(target.entry)))
 
 
 def show_previous(services: Services, target: Target) -> Shown | SidecarError:
@@ -146,12 +143,6 @@ def show_previous(services: Services, target: Target) -> Shown | SidecarError:
     return Shown(body, max(0.0, age), f"sidecar; hit; ttl={floor(remaining)}; detail=previous")
 
 
-def is_current(ask: Ask, shown: Shown) -> bool:
-    """Decide whether the caller says by If-None-Match that it has this version already."""
-    condition = ask.headers.get("If-None-Match")
-    return condition is not None and names_tag(condition, shown.body.etag)
-
-
 async def _wait_for(services: Services, entry: Entry, deadline: float) -> Found:
     resolver = services.engine.resolver
     try:
@@ -163,10 +154,9 @@ async def _wait_for(services: Services, entry: Entry, deadline: float) -> Found:
 
 def _shown(services: Services, ask: Ask, target: Target, found: Found) -> Shown | SidecarError:
     """Make the body of what was found; raises CallerDenied when AWS's name of it is not the caller's to read."""
-    if found.entry.ref != target.entry.ref or found.waited:
+    if found.waited or found.entry is not target.entry:
         target.entry = found.entry
-        if target.declared is None:
-            services.permits.check_ref(ask.caller, target.ref)
+        _check(services, ask, target)
     lookup = found.lookup
     if not isinstance(lookup, Fresh | Stale):
         return _why(found, target.label)
@@ -175,6 +165,30 @@ def _shown(services: Services, ask: Ask, target: Target, found: Found) -> Shown 
     except BadField as error:
         return error
     return Shown(body, lookup.age, cache_status(found, lookup))
+
+
+def _find_again(services: Services, ask: Ask, target: Target) -> None:
+    """Find what was found before: a reload may have moved the name, or taken it away."""
+    _check(services, ask, target)
+    if target.declared:
+        declared = services.engine.catalogue.get(target.declared.name)
+        if declared is None:
+            raise _no_such_name()
+        target.declared, target.field = declared, declared.ref.field
+    ref = target.declared.ref.whole if target.declared else target.entry.ref
+    target.entry = services.engine.store.get(ref) or target.entry
+
+
+def _check(services: Services, ask: Ask, target: Target) -> None:
+    """Ask once more whether the caller may: AWS may have named the value, a reload may have changed the rules."""
+    if target.declared:
+        services.permits.check_name(ask.caller, target.declared.name)
+    else:
+        services.permits.check_ref(ask.caller, target.ref)
+
+
+def _no_such_name() -> NoSuchName:
+    return NoSuchName("no secret of this name is declared")
 
 
 def _why(found: Found, label: str) -> SidecarError:

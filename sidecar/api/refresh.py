@@ -11,7 +11,7 @@ from functools import partial
 from sidecar.api.answers import Answer, json_answer
 from sidecar.api.asks import Ask, parse_object
 from sidecar.api.bodies import entity_tag
-from sidecar.api.conditions import names_tag
+from sidecar.api.conditions import holds_tag, names_tag
 from sidecar.api.descriptions import describe, visible
 from sidecar.api.lookups import Target, find_name
 from sidecar.api.problems import BadRequest
@@ -37,6 +37,8 @@ def parse_wish(body: bytes) -> Wish:
         raise BadRequest("names is not a list of strings")
     if not (rejected is None or isinstance(rejected, str)):
         raise BadRequest("rejected is not a string")
+    if rejected is not None and not holds_tag(rejected):
+        raise BadRequest("rejected is no entity tag; one has its quotes with it")
     if rejected is not None and len(names) != 1:
         raise BadRequest("rejected needs exactly one name")
     return Wish([parse_name(name) for name in dict.fromkeys(names)], rejected)

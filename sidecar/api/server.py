@@ -20,7 +20,7 @@ from aiohttp.web_server import Server
 
 from sidecar.api import routes
 from sidecar.api.answers import Answer, Reply, Stream
-from sidecar.api.asks import Ask, split_target
+from sidecar.api.asks import Ask, joined, split_target
 from sidecar.api.audit import record
 from sidecar.api.connections import MOST_HEADER_BYTES, Connection, response_of
 from sidecar.api.patience import GRACE
@@ -91,7 +91,7 @@ class Front(Server):
 
     async def _reply(self, request: BaseRequest, route: Route, tail: str, query: str) -> Reply:
         """Answer on a route; what is wrong with the request, or not permitted, is an answer too."""
-        ask = Ask(_connection(request).caller, request.headers, tail)
+        ask = Ask(_connection(request).caller, joined(request.headers.items()), tail)
         try:
             ask.query = route.read_query(query)
             if route.takes_body:
@@ -99,8 +99,7 @@ class Front(Server):
             reply = await route.serve(self._services, ask)
         except SidecarError as error:
             reply = problem_answer(error)
-            if ask.accesses:  # the last one is what it went wrong with
-                ask.accesses[next(reversed(ask.accesses))] = error
+            ask.blame(error)
         for name, outcome in ask.accesses.items():
             record(self._services, ask.caller, name, outcome)
         return reply

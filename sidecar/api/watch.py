@@ -31,7 +31,7 @@ async def serve_watch(services: Services, ask: Ask) -> Stream:
     """Open a stream of changes of the names that are asked for, or of all that the caller may see."""
     with_values = ask.flag("values")
     names = [(await find_name(services, ask, name)).label for name in ask.names]
-    seen = seen_by(ask.headers.get("Last-Event-ID"), services.boot, services.engine.store.generation)
+    seen = seen_by(ask.headers.get("last-event-id"), services.boot, services.engine.store.generation)
     return Stream(Watch(services, ask, frozenset(names), seen, with_values).events(), CONTENT_TYPE)
 
 

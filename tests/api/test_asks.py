@@ -1,10 +1,11 @@
+import asyncio
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.api.asks import Ask, decoded_name, parse_object, parse_query, split_target
+from sidecar.api.asks import Ask, decoded_name, joined, parse_object, parse_query, split_target
 from sidecar.api.permits import UNKNOWN
 from sidecar.api.problems import BadRequest
 from sidecar.core.errors import BadName
@@ -62,5 +63,29 @@ def test_the_names_of_a_query_count_once() -> None:
 async def test_the_deadline_is_ten_seconds_or_what_is_preferred() -> None:
     """In loop time, which stands at 0 here."""
     assert Ask(UNKNOWN, {}).deadline == 10
-    assert Ask(UNKNOWN, {"Prefer": "wait=3"}).deadline == 3
-    assert Ask(UNKNOWN, {"Prefer": "wait=0"}).deadline == 0
+    assert Ask(UNKNOWN, {"prefer": "wait=3"}).deadline == 3
+    assert Ask(UNKNOWN, {"prefer": "wait=0"}).deadline == 0
+
+
+@pytest.mark.looptime
+async def test_the_deadline_stays_where_it_is() -> None:
+    """However many waits a request is made of, together they are no longer than the caller's."""
+    ask = Ask(UNKNOWN, {"prefer": "wait=3"})
+    assert ask.deadline == 3
+    await asyncio.sleep(2)
+    assert ask.deadline == 3
+
+
+def test_a_header_in_several_lines_is_one_list() -> None:
+    """As RFC 9110 has it, whatever the case of its name."""
+    assert joined([("Prefer", "a"), ("X", "1"), ("PREFER", "wait=3")]) == {"prefer": "a, wait=3", "x": "1"}
+
+
+def test_the_last_access_is_the_one_that_went_wrong() -> None:
+    """Where there was one at all."""
+    ask, error = Ask(UNKNOWN, {}), BadName("x")
+    ask.blame(error)
+    assert ask.accesses == {}
+    ask.accesses |= {"a": None, "b": None}
+    ask.blame(error)
+    assert ask.accesses == {"a": None, "b": error}

@@ -2,6 +2,7 @@ import structlog
 
 from sidecar.core.access import Globs, Rule
 from tests.api.served import DB, served
+from tests.engine.fakes import ssm
 
 
 async def audited(*targets: str, rule: Rule | None = None) -> list[tuple[str, str]]:
@@ -30,6 +31,18 @@ async def test_each_access_leaves_a_line() -> None:
         ("nope", "no_such_name"),
         ("ssm:/no", "not_found"),
     ]
+
+
+async def test_another_name_of_a_value_does_not_hide_how_it_ended() -> None:
+    """The line has the reference that was asked for, whatever AWS calls it."""
+    alias = ssm("/alias")
+    async with served() as one:
+        one.services.audit = True
+        one.source.values[alias] = one.source.values[DB]
+        with structlog.testing.capture_logs() as logs:
+            await one.get("/v1/resolve?ref=ssm:/alias%23nope")
+    lines = [(line["name"], line["outcome"]) for line in logs if line["event"] == "secret_accessed"]
+    assert lines == [("ssm:/alias#nope", "bad_field")]
 
 
 async def test_what_is_denied_leaves_one_too() -> None:

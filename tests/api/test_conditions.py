@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.api.conditions import names_tag, preferred_wait
+from sidecar.api.conditions import holds_tag, names_tag, preferred_wait
 
 TAG = '"abc"'
 
@@ -19,6 +19,12 @@ def test_a_condition_does_not_name_it(header: str) -> None:
     assert not names_tag(header, TAG)
 
 
+@pytest.mark.parametrize(("text", "held"), [(TAG, True), (f"W/{TAG}", True), ("abc", False), ("*", False), ("", False)])
+def test_a_text_holds_a_tag_or_none(text: str, *, held: bool) -> None:
+    """A tag has its quotes."""
+    assert holds_tag(text) is held
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
@@ -29,6 +35,8 @@ def test_a_condition_does_not_name_it(header: str) -> None:
         ("wait=301", 300),
         ("wait=0", 0),
         ("wait=2, wait=3", 2),
+        ('foo="a, wait=2", wait=3', 3),
+        ('foo="\\", wait=2", wait=3', 3),
     ],
 )
 def test_a_wait_is_read(header: str, seconds: float) -> None:
@@ -37,7 +45,20 @@ def test_a_wait_is_read(header: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["", "wait", "wait=", "wait=-1", "wait=1.5", "wait=x", "await=3", "wait=99999999999"]
+    "header",
+    [
+        'foo="open, wait=4',
+        'foo="\\',
+        "",
+        "wait",
+        "wait=",
+        "wait=-1",
+        "wait=1.5",
+        "wait=x",
+        "await=3",
+        "wait=99999999999",
+        "wait=٣",
+    ],
 )
 def test_what_is_no_wait_is_as_though_it_were_not_there(header: str) -> None:
     """RFC 7240 wants it so."""

@@ -34,8 +34,9 @@ class TestWish:
             b'{"names": "a"}',
             b'{"names": [1]}',
             b'{"names": ["a"], "rejected": 1}',
-            b'{"names": ["a", "b"], "rejected": "x"}',
-            b'{"rejected": "x"}',
+            b'{"names": ["a"], "rejected": "x"}',
+            b'{"names": ["a", "b"], "rejected": "\\"x\\""}',
+            b'{"rejected": "\\"x\\""}',
         ],
     )
     def test_anything_else_is_refused(self, body: bytes) -> None:

@@ -4,9 +4,10 @@ from urllib.parse import quote
 
 import pytest
 
+from sidecar.core.access import Globs, Rule
 from sidecar.core.config.models import Cache
 from sidecar.core.errors import AccessDenied, NotFound, Throttled, Undecryptable, Unintelligible, Unreachable
-from tests.api.served import API, DB, JSON_DB, HeldSource, served
+from tests.api.served import API, DB, JSON_DB, HeldSource, parse, served
 from tests.engine.fakes import ssm
 
 
@@ -199,6 +200,85 @@ class TestConditions:
             answer = await poll
         assert (answer.status, answer.body) == (200, b"canary-2")
         assert answer.headers["preference-applied"] == "wait=300"
+
+    async def test_conditions_and_preferences_may_come_in_several_lines(self) -> None:
+        """A list is a list, however it is spread."""
+        async with served() as one:
+            etag = (await one.get("/v1/values/db")).headers["etag"]
+            lines = f'If-None-Match: "other"\r\nIf-None-Match: {etag}\r\nPrefer: respond-async\r\nPrefer: wait=0\r\n'
+            asked = f"GET /v1/values/db HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n"
+            answer = parse(await one.raw(asked.encode()))
+        assert (answer.status, answer.headers["preference-applied"]) == (304, "wait=0")
+
+    async def test_a_long_poll_of_any_version_waits_on(self) -> None:
+        """`*` names every version, so another one is no news."""
+        async with served() as one, asyncio.TaskGroup() as tasks:
+            await one.hold()
+            poll = tasks.create_task(one.get("/v1/values/db", If_None_Match="*", Prefer="wait=300"))
+            await one.waiting()
+            one.change(DB, b"canary-2", "2")
+            one.lab.engine.store.settle(DB, NotFound(f"{DB}: gone"))
+            assert (await poll).status == 404
+
+    async def test_a_long_poll_follows_its_name(self) -> None:
+        """A reload may give the name another value, or to nobody; what it waited on is not what it asked for."""
+        async with served() as one, asyncio.TaskGroup() as tasks:
+            await one.hold()
+            etag = (await one.get("/v1/values/db")).headers["etag"]
+            polls = [
+                tasks.create_task(one.get(f"/v1/{kind}/db", If_None_Match=etag, Prefer="wait=300"))
+                for kind in ("values", "secrets")
+            ]
+            await one.waiting(2)
+            one.lab.declare({"db": API})
+            await one.hold(API)
+            value, secret = [await poll for poll in polls]
+            other = tasks.create_task(one.get("/v1/values/db", If_None_Match="*", Prefer="wait=300"))
+            await one.waiting()
+            one.lab.declare({"api": API})
+            one.change(API, b"2", "2")
+            assert (await other).json["type"] == "urn:sidecar:problem:no-such-name"
+        assert (value.body, secret.json["value"], secret.json["ref"]) == (b"canary-api", "canary-api", "ssm:/prod/api")
+        assert secret.headers["etag"] == secret.json["etag"] == value.headers["etag"]
+
+    @pytest.mark.parametrize("target", ["/v1/values/db", "/v1/resolve?ref=ssm:/x", "/v1/values?name=db"])
+    async def test_a_long_poll_loses_its_right_with_the_rule(self, target: str) -> None:
+        """What changes after a reload took the right away is not for this caller any more."""
+        async with served() as one, asyncio.TaskGroup() as tasks:
+            one.source.put(ssm("/x"), b"canary-x")
+            await one.hold()
+            etag = (await one.get(target)).headers["etag"]
+            poll = tasks.create_task(one.get(target, If_None_Match=etag, Prefer="wait=300"))
+            await one.waiting()
+            one.permit(Rule(None, None, Globs(["nothing"])), on_demand=())
+            one.change(ssm("/x"), b"canary-x2", "2")
+            one.change(DB, b"canary-2", "2")
+            answer = await poll
+        assert answer.status == 403
+        assert b"canary" not in answer.body
+
+    async def test_a_long_poll_of_several_ends_with_the_first_change(self) -> None:
+        """The new one of what changed, and the rest as it stands; before that 304 only when the wait is over."""
+        async with served() as one, asyncio.TaskGroup() as tasks:
+            etag = (await one.get("/v1/values?name=db&name=api")).headers["etag"]
+            soon = await one.get("/v1/values?name=db&name=api", If_None_Match=etag, Prefer="wait=0")
+            poll = tasks.create_task(one.get("/v1/values?name=db&name=api", If_None_Match=etag, Prefer="wait=300"))
+            await one.waiting(3)  # two answers before it
+            one.change(API, b"canary-2", "2")
+            answer = await poll
+        assert (soon.status, soon.headers["preference-applied"]) == (304, "wait=0")
+        assert (answer.status, answer.json) == (200, {"db": JSON_DB.decode(), "api": "canary-2"})
+        assert answer.headers["preference-applied"] == "wait=300"
+
+    async def test_a_long_poll_of_several_ends_with_a_deletion(self) -> None:
+        """And names what was deleted."""
+        async with served() as one, asyncio.TaskGroup() as tasks:
+            etag = (await one.get("/v1/values?name=db&name=api")).headers["etag"]
+            poll = tasks.create_task(one.get("/v1/values?name=db&name=api", If_None_Match=etag, Prefer="wait=300"))
+            await one.waiting(2)
+            one.lab.engine.store.settle(DB, NotFound(f"{DB}: gone"))
+            answer = await poll
+        assert (answer.status, [each["name"] for each in answer.json["errors"]]) == (404, ["db"])
 
     async def test_a_long_poll_without_change_ends_with_304(self) -> None:
         """After the wait that was asked for."""
