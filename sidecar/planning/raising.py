@@ -1,7 +1,7 @@
 """Say how a quota is raised that does not suffice: each of AWS's services has its own way, and one has none.
 
-Codes: docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html. That Secrets Manager's rates are not
-adjustable: docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html. Parameter Store's setting:
+Service Quotas raises KMS's on request (`core.quota_names` has the codes). Secrets Manager's rates are not adjustable:
+docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html. Parameter Store has a setting instead:
 docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-throughput.html. Looked up on 2026-11-25.
 """
 
@@ -10,14 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.core.prices import price
+from sidecar.core.quota_names import CODES
 from sidecar.core.quotas import Scope
-
-CODES: Final[Mapping[str, tuple[str, str]]] = {
-    "kms.symmetric": ("kms", "L-6E3AF000"),  # Cryptographic operations (symmetric) request rate
-    "kms.rsa": ("kms", "L-2AC98190"),  # Cryptographic operations (RSA) request rate
-    "kms.ecc": ("kms", "L-DC14942D"),  # Cryptographic operations (ECC & SM2) request rate
-}
-"""Service and quota code of what Service Quotas raises on request."""
 
 HIGHER_THROUGHPUT: Final[Mapping[str, float]] = {"ssm.get": 1000.0, "ssm.path": 100.0}
 """Requests per second that Parameter Store's higher throughput gives: to GetParameters, to GetParametersByPath."""
