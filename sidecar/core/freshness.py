@@ -4,6 +4,7 @@ Pure: takes `now` in trust time (seconds that go on during suspend), returns a d
 Must not await, draw or log; `sidecar.engine` does.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -25,6 +26,11 @@ class Policy:
     keep_previous: float
 
 
+def strictest(policies: Iterable[Policy]) -> Policy:
+    """Give the policy of a value that is declared several times: it is checked as often as the keenest wants."""
+    return min(policies, key=lambda policy: (policy.refresh, policy.ttl))
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A secret in memory, with the trust times of its last fetch and its last confirmation."""
@@ -38,7 +44,7 @@ class Held:
 class Trouble:
     """What stands between us and a confirmed value.
 
-    `since` is when this kind of failure began (trust time), `at` when AWS last said so.
+    `since` is when this kind of failure began (trust time), `at` when AWS was last asked in vain.
     """
 
     failure: Failure
@@ -137,7 +143,7 @@ def after(trouble: Trouble | None, failure: Failure, now: float) -> Trouble:
         return Trouble(failure, since=now, at=now)
     was_definitive = isinstance(trouble.failure, SecretError)
     if isinstance(failure, Transient):
-        return trouble if was_definitive else replace(trouble, failure=failure, at=now)
+        return replace(trouble, failure=trouble.failure if was_definitive else failure, at=now)
     return Trouble(failure, since=trouble.since if was_definitive else now, at=now)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sidecar.core.config.models import SecretSpec, TreeSpec
+from sidecar.core.freshness import strictest
 from sidecar.core.names import Name
 from sidecar.core.ports import Decrypt, Route
 from sidecar.core.refs import Ref, SourceKind
@@ -36,6 +37,8 @@ class Declarations:
         for entry in self.store:
             if entry.kind is Kind.ON_DEMAND:
                 entry.policy = self.policies.of(None, None, pinned=entry.ref.pinned)
+                if entry.held:
+                    self.checks.plan_within(entry, entry.policy.refresh)
 
     def drop_identity(self, identity: str) -> None:
         """Forget every value read with an identity that has become another: an old one's word counts no more."""
@@ -67,7 +70,7 @@ class Declarations:
         return released
 
     def _keep(self, ref: Ref, specs: Sequence[SecretSpec]) -> None:
-        policy = self.policies.strictest(self.policies.of(s.refresh, s.ttl, pinned=ref.pinned) for s in specs)
+        policy = strictest(self.policies.of(s.refresh, s.ttl, pinned=ref.pinned) for s in specs)
         route = _route(ref.source, ref.identity, specs[0].decrypt)
         before = self.store.get(ref)
         if before and before.route != route:

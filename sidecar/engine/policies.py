@@ -1,6 +1,5 @@
 """Turn the `cache` section and a value's own settings into the policy that the value is kept by."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sidecar.core.config.models import Cache
@@ -30,10 +29,6 @@ class Policies:
         if key not in self._made:
             self._made[key] = self._make(*key)
         return self._made[key]
-
-    def strictest(self, policies: Iterable[Policy]) -> Policy:
-        """Give the policy of a value that is declared several times: it is checked as often as the keenest wants."""
-        return min(policies, key=lambda policy: (policy.refresh, policy.ttl))
 
     def _make(self, refresh: float | None, ttl: float | None, pinned: bool) -> Policy:  # noqa: FBT001 -- the key's third
         given = ttl or self.cache.ttl

@@ -7,9 +7,10 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
+from itertools import takewhile
 
 from sidecar.core.errors import Failure, NotFound, SecretError, Transient
-from sidecar.core.freshness import Fresh, Held, Lookup, Policy, Stale, Trouble, after, freshness
+from sidecar.core.freshness import Fresh, Held, Lookup, Policy, Stale, Trouble, after, freshness, strictest
 from sidecar.core.ports import Clock, Route
 from sidecar.core.refs import Ref
 from sidecar.core.secret import Revision, Secret
@@ -59,6 +60,7 @@ class Entry:
     checked_at: float = float("-inf")  # trust time at which the last check began
     setbacks: int = 0  # checks in a row that brought no value
     used_at: float = 0.0  # trust time of the last read of an on-demand value
+    spellings: tuple[Ref, ...] = ()  # other references that turned out to be this value
 
     def look(self, now: float) -> Lookup:
         """Decide what a reader gets at this trust time."""
@@ -111,23 +113,24 @@ class Store:
     def remove(self, ref: Ref) -> None:
         """Forget a value, its plaintext and its other spellings."""
         ref = self.canonical(ref)
-        self._entries.pop(ref, None)
+        entry = self._entries.pop(ref, None)
         self._on_demand.pop(ref, None)
-        self._aliases = {alias: target for alias, target in self._aliases.items() if target != ref}
+        for alias in entry.spellings if entry else ():
+            del self._aliases[alias]
 
     def touch(self, entry: Entry) -> None:
         """Note that somebody read an on-demand value: it goes last when room is needed."""
-        if entry.ref in self._on_demand:  # a reader may still have what was evicted
+        if entry.kind is Kind.ON_DEMAND and entry.ref in self._on_demand:  # a reader may have what was evicted
             entry.used_at = self.clock.trust()
             del self._on_demand[entry.ref]
             self._on_demand[entry.ref] = None
 
     def crowd(self, most: int, idle: float) -> list[Ref]:
         """Name the on-demand values that must go: beyond `most`, or not asked for in `idle` seconds."""
-        oldest_first = list(self._on_demand)
-        unwanted = oldest_first[: max(0, len(oldest_first) - most)]
-        limit = self.clock.trust() - idle
-        return unwanted + [ref for ref in oldest_first[len(unwanted) :] if self._entries[ref].used_at < limit]
+        surplus, limit = len(self._on_demand) - most, self.clock.trust() - idle
+        oldest_first = enumerate(self._on_demand)
+        goes = takewhile(lambda nth: nth[0] < surplus or self._entries[nth[1]].used_at < limit, oldest_first)
+        return [ref for _, ref in goes]
 
     def settle(self, ref: Ref, answer: Revision | Secret | Failure) -> Settled:
         """Write what a check brought for `ref`; the only place that does.
@@ -207,13 +210,25 @@ class Store:
             return entry
         self.on_rename(entry.ref, ref)
         twin = self._entries.get(ref)
-        self._entries.pop(entry.ref, None)
+        self._entries.pop(entry.ref)
         self._on_demand.pop(entry.ref, None)
-        self._aliases = {a: ref if t == entry.ref else t for a, t in self._aliases.items()} | {entry.ref: ref}
+        spellings = {*entry.spellings, entry.ref} - {ref}
         if twin is None:
             entry.ref = ref
-            return self._add(entry)
-        return self.adopt(ref, entry.route, entry.policy, entry.kind)
+            self._add(entry)
+        else:
+            entry = self._merge(entry, twin)
+        entry.spellings = tuple(spellings.union(entry.spellings) - {ref})
+        self._aliases.update(dict.fromkeys(spellings, ref))
+        self._aliases.pop(ref, None)
+        return entry
+
+    def _merge(self, entry: Entry, twin: Entry) -> Entry:
+        """Hold as one what two references stood for, as strictly as the stronger reason wants."""
+        if entry.kind is twin.kind:
+            twin.policy = strictest([entry.policy, twin.policy])
+            return twin
+        return self.adopt(twin.ref, entry.route, entry.policy, entry.kind)
 
     def _add(self, entry: Entry) -> Entry:
         self._entries[entry.ref] = entry

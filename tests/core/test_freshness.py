@@ -109,7 +109,7 @@ def test_trust_only_shrinks_with_age(earlier: float, later: float, failure: Fail
 def test_the_last_definitive_word_stands() -> None:
     """A throttle after a refusal does not make the refusal forgotten, nor its clock start anew."""
     refused = after(None, DENIED, 10)
-    assert after(refused, Throttled("slow down"), 20) == refused
+    assert after(refused, Throttled("slow down"), 20) == Trouble(DENIED, since=10, at=20)
     assert after(refused, KeyUnusable("disabled"), 30).since == 10
 
 

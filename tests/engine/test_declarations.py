@@ -133,6 +133,17 @@ async def test_on_demand_values_take_the_new_policy() -> None:
         assert lab.entry(DB).policy.ttl == 100
 
 
+async def test_a_shorter_interval_takes_effect_on_demand_too() -> None:
+    """What callers asked for is checked as often as the section says now."""
+    async with laboratory() as lab:
+        plant(lab)
+        lab.declare(cache=Cache(refresh=3600))
+        await lab.engine.resolver.get(lab.engine.resolver.open(DB), lab.engine.checks.now() + 1)
+        lab.declare(cache=Cache(refresh=10))
+        await asyncio.sleep(10.1)
+        assert len(lab.source.probes) == 1
+
+
 async def test_trees_stay_change_and_go() -> None:
     """The same path is kept as it is, another path is walked anew, a missing one is forgotten."""
     async with laboratory() as lab:

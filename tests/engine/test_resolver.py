@@ -110,6 +110,18 @@ async def test_a_recent_no_is_answered_from_memory() -> None:
         assert isinstance((await lab.engine.resolver.get(entry, within(1))).lookup, Fresh)
 
 
+async def test_a_no_is_answered_from_memory_in_an_outage_as_well() -> None:
+    """Who asks for what does not exist is not made to wait for an AWS that is away, but once in negative_ttl."""
+    async with laboratory(polling=False) as lab:
+        entry = lab.engine.resolver.open(DB)
+        await lab.engine.resolver.get(entry, within(1))
+        await asyncio.sleep(10)
+        lab.source.outage = Unreachable("down")
+        waits = [(await lab.engine.resolver.get(entry, within(1))).waited for _ in range(5)]
+        assert waits == [True, False, False, False, False]
+        assert isinstance(entry.look(lab.clock.trust()), Absent)
+
+
 async def test_a_refusal_ends_a_held_value_after_revoke_after() -> None:
     """Lost permission shows at the next fetch; five minutes later the value is gone."""
     async with laboratory() as lab:

@@ -149,6 +149,32 @@ async def test_spellings_held_apart_merge(store: Store) -> None:
     assert (named.kind, len(store), store.crowd(most=0, idle=0)) == (Kind.DECLARED, 1, [])
 
 
+async def test_the_keenest_of_merged_declarations_decides(store: Store) -> None:
+    """Declared by name for 10 s and by ARN for 5 m: checked each 10 s, whichever AWS names last."""
+    arn = ssm("arn:aws:ssm:eu-west-1:111111111111:parameter/db")
+    keen = replace(POLICY, refresh=10, ttl=30)
+    store.adopt(DB, ROUTE, keen, Kind.DECLARED)
+    hold(store, arn)
+    store.settle(arn, secret(ref=DB))
+    entry = store.get(arn)
+    assert entry is not None
+    assert entry.policy == keen
+
+
+async def test_spellings_follow_a_value_from_name_to_name(store: Store) -> None:
+    """AWS may name a value otherwise once the account is known, and again: every spelling still leads to it."""
+    arn = ssm("arn:aws:ssm:eu-west-1:111111111111:parameter/db")
+    spelt = ssm("db")
+    entry = hold(store, spelt)
+    for named in (arn, DB, arn, DB):
+        store.settle(spelt, secret(ref=named))
+        assert all(store.get(ref) is entry for ref in (spelt, named))
+    assert (store.get(arn), store.canonical(arn), len(store)) == (entry, DB, 1)
+    assert set(entry.spellings) == {spelt, arn}
+    store.remove(spelt)
+    assert [store.get(ref) for ref in (spelt, arn, DB)] == [None, None, None]
+
+
 async def test_removing_a_value_forgets_its_spellings(store: Store) -> None:
     """What is taken away is gone under every name."""
     arn = ssm("arn:aws:ssm:eu-west-1:111111111111:parameter/db")
