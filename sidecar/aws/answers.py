@@ -39,6 +39,13 @@ class Answer:
             raise self._lacks(key)
         return value
 
+    def decimal(self, key: str) -> float:
+        """Give a number that must be there, whole or not."""
+        value = self.fields.get(key)
+        if not isinstance(value, int | float):
+            raise self._lacks(key)
+        return float(value)
+
     def blob(self, key: str) -> bytes:
         """Give bytes that must be there."""
         value = self.fields.get(key)

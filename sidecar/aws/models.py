@@ -21,6 +21,7 @@ OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
     "ssm": frozenset({"GetParameters", "GetParametersByPath"}),
     "secretsmanager": frozenset({"DescribeSecret", "GetSecretValue", "BatchGetSecretValue"}),
     "kms": frozenset({"Decrypt"}),
+    "service-quotas": frozenset({"ListServiceQuotas"}),
     "sts": frozenset({"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"}),
 }
 """All that the daemon asks of AWS; a service that is not named here (single sign-on, say) is loaded whole."""

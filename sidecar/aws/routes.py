@@ -14,6 +14,7 @@ from sidecar.aws.ssm import ParameterStore
 from sidecar.core.config.models import IdentitySpec
 from sidecar.core.errors import AccessDenied, BadRef, ConfigError, Failure, NotFound, Throttled, TimedOut
 from sidecar.core.ports import Gate, Route, Source, TreeSource
+from sidecar.core.quotas import Scope
 from sidecar.core.refs import Ref, SourceKind, localise
 from sidecar.telemetry import Metrics, Outcome
 
@@ -72,6 +73,14 @@ class Aws:
     async def account(self, identity: str, gate: Gate) -> str:
         """Give the account of an identity, asked of STS where nothing else has told it; raises Failure."""
         return await self.identity(identity).account(gate)
+
+    async def limits(self, identity: str, gate: Gate) -> tuple[Scope, Mapping[str, float]]:
+        """Give the request rates that an identity's account has in its region, as AWS tells them; raises Failure."""
+        from sidecar.aws.service_quotas import read_limits  # noqa: PLC0415 -- only where it is configured
+
+        asked = self.identity(identity)
+        found = await read_limits(asked, gate)
+        return asked.scope(asked.region), found
 
     def check_regions(self, identities: Iterable[str]) -> None:
         """Raise ConfigError for the first of these identities of which no region is known."""

@@ -31,6 +31,10 @@ MEMBER_SHADOWED: Final = "member_shadowed"
 DESCRIBE_DENIED: Final = "describe_denied"
 BATCH_DENIED: Final = "batch_denied"
 FAILED_OVER: Final = "failed_over"
+SLOW_START_EXPECTED: Final = "slow_start_expected"
+BUDGET_APPLIED: Final = "budget_applied"
+QUOTAS_DISCOVERED: Final = "quotas_discovered"
+QUOTAS_UNKNOWN: Final = "quotas_unknown"
 
 # Local callers
 REQUEST_CRASHED: Final = "request_crashed"
