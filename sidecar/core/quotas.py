@@ -4,7 +4,7 @@ The one table of both; numbers and their sources stand in docs/aws.md. Must not 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
@@ -98,6 +98,12 @@ class Limits:
 
     share: float = 0.10  # a fraction: nobody knows how many others use the account
     overrides: Mapping[str, float] = field(default_factory=dict)  # `quotas.limits`, for an account with other numbers
+    discovered: Mapping[Scope, Mapping[str, float]] = field(default_factory=dict)  # what AWS says of each account
+
+    def of(self, scope: Scope) -> "Limits":
+        """Give the limits of one account and region: what is configured goes before what AWS says."""
+        told = self.discovered.get(scope)
+        return self if told is None else replace(self, overrides={**told, **self.overrides}, discovered={})
 
     def limit(self, quota: str, region: str) -> float:
         """Give the account's requests per second, as far as known."""

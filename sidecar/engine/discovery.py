@@ -69,7 +69,8 @@ class Discovery:
             return spread(AGAIN_WITHIN, self.dice()) if isinstance(failure, Transient) else self._in_a_day()
         self._said.discard(identity)
         if self.found.get(scope) != rates:
-            self.found[scope] = rates
+            for known in (scope, Scope(identity, scope.region)):  # requests may still be charged to its stand-in
+                self.found[known] = rates
             log.info(events.QUOTAS_DISCOVERED, account=scope.account, region=scope.region, limits=dict(rates))
             self.on_found(self.found)
         return self._in_a_day()

@@ -147,7 +147,7 @@ class Guard:
         self._limits = limits
         now = asyncio.get_running_loop().time()
         for turnstile in self._turnstiles.values():
-            turnstile.adopt(limits, now)
+            turnstile.adopt(limits.of(turnstile.scope), now)
 
     def readings(self) -> list[QuotaReading]:
         """Say how each quota stands that was used since the start."""
@@ -174,7 +174,7 @@ class Guard:
     def _turnstile(self, scope: Scope) -> Turnstile:
         turnstile = self._turnstiles.get(scope)
         if turnstile is None:
-            turnstile = self._turnstiles[scope] = Turnstile(scope, self._limits)
+            turnstile = self._turnstiles[scope] = Turnstile(scope, self._limits.of(scope))
         return turnstile
 
     def _pass_at_once(self, queue: Queue, gate: GuardGate) -> bool:

@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.core.quotas import OWN_RATE, QUOTAS, Charge, Limits, charges, default_limit
+from sidecar.core.quotas import OWN_RATE, QUOTAS, Charge, Limits, Scope, charges, default_limit
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,12 @@ def test_ceiling_is_a_share_of_what_is_known() -> None:
         OWN_RATE,
     ]
     assert limits.limit("ssm.get", "eu-west-1") == 1_000
+
+
+def test_what_aws_says_of_an_account_counts_there_and_what_is_configured_everywhere() -> None:
+    """Configured, told by AWS, AWS's default: in this order, and each account has its own."""
+    here, there = Scope("111111111111", "eu-west-1"), Scope("222222222222", "eu-west-1")
+    limits = Limits(0.5, {"sm.get": 10}, discovered={here: {"ssm.get": 100, "sm.get": 20}})
+    assert [limits.of(here).limit(quota, here.region) for quota in ("ssm.get", "sm.get", "sm.batch")] == [100, 10, 100]
+    assert limits.of(here).ceiling("ssm.get", here.region) == 50
+    assert limits.of(there).limit("ssm.get", there.region) == 40

@@ -10,9 +10,11 @@ from structlog.testing import capture_logs
 
 from sidecar.core.errors import AccessDenied, Failure, Unreachable
 from sidecar.core.ports import Gate
-from sidecar.core.quotas import Scope
+from sidecar.core.quotas import Limits, Scope
 from sidecar.engine.discovery import DAY, Discovery
 from tests.aws.gates import OpenGate
+from tests.engine.fakes import SCOPE, ssm
+from tests.engine.world import laboratory
 
 pytestmark = pytest.mark.looptime
 
@@ -63,11 +65,12 @@ async def test_each_identity_is_asked_for_once_a_day() -> None:
         (30 + DAY, "default"),
         (30 + DAY, "billing"),
     ]
-    assert found == [
+    assert [{scope: each[scope] for scope in (HERE, THERE) if scope in each} for each in found] == [
         {HERE: {"ssm.get": 100.0}},
         {HERE: {"ssm.get": 100.0}, THERE: {"sm.get": 5.0}},
         {HERE: {"ssm.get": 200.0}, THERE: {"sm.get": 5.0}},
     ]
+    assert found[-1][Scope("billing", "eu-west-1")] == {"sm.get": 5.0}
 
 
 async def test_a_missing_permission_is_said_once() -> None:
@@ -90,8 +93,21 @@ async def test_an_outage_is_followed_by_another_question() -> None:
             await asyncio.sleep(200)
             account.tells["default"] = (HERE, {"ssm.get": 100.0})
             await asyncio.sleep(200)
-            assert found == [{HERE: {"ssm.get": 100.0}}]
+            assert found == [{scope: {"ssm.get": 100.0} for scope in (HERE, Scope("default", "eu-west-1"))}]
             account.tells["default"] = Unreachable("down")
             await asyncio.sleep(DAY)
     assert [line["event"] for line in logs] == ["quotas_unknown", "quotas_discovered", "quotas_unknown"]
     assert [at for at, _ in account.asked][:2] == [30, 330]
+
+
+async def test_the_guard_goes_by_what_was_found() -> None:
+    """Each account by its own; one that nothing is known of by the default."""
+    async with laboratory() as lab:
+        lab.source.put(ssm("/p"), b"x")
+        lab.declare({"p": ssm("/p")})
+        await asyncio.sleep(1)
+        limits = []
+        for discovered in ({SCOPE: {"ssm.get": 7.0}}, {THERE: {"ssm.get": 9.0}}):
+            lab.guard.adopt(Limits(share=1.0, discovered=discovered))
+            limits += [reading.limit for reading in lab.guard.readings()]
+        assert limits == [7.0, 40.0]
