@@ -11,7 +11,7 @@ from math import ceil
 from typing import Final
 
 from sidecar.core import prices, schedule
-from sidecar.core.freshness import Policy
+from sidecar.core.freshness import Policy, strictest
 from sidecar.core.ports import Decrypt, Route
 from sidecar.core.prices import HOURS_PER_MONTH, Unit
 from sidecar.core.quotas import Scope, charges
@@ -120,7 +120,7 @@ def _met(interval: float, shorter: float) -> float:
 
 
 def _policy(sort: Sort, policies: Policies) -> Policy:
-    return policies.strictest(policies.of(wish.refresh, wish.ttl, pinned=sort.pinned) for wish in sort.wishes)
+    return strictest(policies.of(wish.refresh, wish.ttl, pinned=sort.pinned) for wish in sort.wishes)
 
 
 def _lanes(census: Census, policies: Policies) -> Iterator[Lane]:
