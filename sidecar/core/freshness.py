@@ -105,6 +105,10 @@ class State(IntEnum):
     PENDING = 4
 
 
+SERVED = (State.FRESH, State.STALE)
+"""The states in which a reader gets a value."""
+
+
 _STATES: dict[type[Lookup], State] = {
     Fresh: State.FRESH,
     Stale: State.STALE,
@@ -135,6 +139,16 @@ def freshness(held: Held | None, trouble: Trouble | None, policy: Policy, now: f
     if outlived:
         return Pending(failure if isinstance(failure, Transient) else None)
     return Fresh(held.secret, age, remaining) if remaining >= 0 else Stale(held.secret, age, remaining, failure)
+
+
+def state_at(held: Held | None, trouble: Trouble | None, policy: Policy, now: float) -> State:
+    """Name the state that `freshness` would show; quick where nothing is wrong, for walks over all that is held."""
+    if held is None or trouble is not None:
+        return state_of(freshness(held, trouble, policy, now))
+    remaining = policy.ttl - max(0.0, now - held.confirmed_at)
+    if remaining >= 0:
+        return State.FRESH
+    return State.PENDING if remaining < -policy.stale_if_error else State.STALE
 
 
 def after(trouble: Trouble | None, failure: Failure, now: float) -> Trouble:

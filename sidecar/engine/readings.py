@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sidecar.core.errors import Failure
-from sidecar.core.freshness import Fresh, Pending, Stale, State, state_of
+from sidecar.core.freshness import SERVED, State, state_of
 from sidecar.core.names import Name
 from sidecar.core.ports import Clock
 from sidecar.core.refs import Ref
@@ -88,8 +88,9 @@ class Readings:
 
     def unready(self) -> Iterator[Unready]:
         """Name what is not held yet; a held value, however stale, is no reason."""
+        now = self.clock.trust()
         for declared in self.catalogue:
-            if declared.required and (reason := self._lacks(declared)):
+            if declared.required and (reason := self._lacks(declared, now)):
                 yield reason
         for tree in self.trees.entries.values():
             if not tree.walked:
@@ -105,7 +106,7 @@ class Readings:
         for declared in self.catalogue:
             if entry := self.store.get(declared.ref.whole):
                 confirmed_at = entry.held.confirmed_at + ahead if entry.held else None
-                yield SecretGauge(declared.name, state_of(entry.look(now)), confirmed_at)
+                yield SecretGauge(declared.name, entry.state(now), confirmed_at)
 
     def entries(self) -> dict[str, int]:
         """Count what is held in memory, by why."""
@@ -114,10 +115,12 @@ class Readings:
             counts[entry.kind] += 1
         return counts
 
-    def _lacks(self, declared: Declared) -> Unready | None:
+    def _lacks(self, declared: Declared, now: float) -> Unready | None:
         entry = self.store.get(declared.ref.whole)
-        lookup = entry.look(self.clock.trust()) if entry else Pending(None)
-        return None if isinstance(lookup, Fresh | Stale) else _unready(declared.name, lookup.failure)
+        if entry and entry.state(now) in SERVED:
+            return None
+        trouble = entry.trouble if entry else None
+        return _unready(declared.name, trouble.failure if trouble else None)
 
     def _next_check_at(self, entry: Entry, declared: Declared | None) -> float | None:
         due = self.checks.due(entry)

@@ -10,7 +10,18 @@ from enum import Enum, StrEnum
 from itertools import takewhile
 
 from sidecar.core.errors import Failure, NotFound, SecretError, Transient
-from sidecar.core.freshness import Fresh, Held, Lookup, Policy, Stale, Trouble, after, freshness, strictest
+from sidecar.core.freshness import (
+    SERVED,
+    Held,
+    Lookup,
+    Policy,
+    State,
+    Trouble,
+    after,
+    freshness,
+    state_at,
+    strictest,
+)
 from sidecar.core.ports import Clock, Route
 from sidecar.core.refs import Ref
 from sidecar.core.secret import Revision, Secret
@@ -65,6 +76,10 @@ class Entry:
     def look(self, now: float) -> Lookup:
         """Decide what a reader gets at this trust time."""
         return freshness(self.held, self.trouble, self.policy, now)
+
+    def state(self, now: float) -> State:
+        """Name what a reader gets at this trust time: `look` for those who look at everything."""
+        return state_at(self.held, self.trouble, self.policy, now)
 
 
 @dataclass(slots=True)
@@ -160,7 +175,7 @@ class Store:
         for entry in self._entries.values():
             if entry.previous and entry.previous.until <= now:
                 entry.previous = None
-            if entry.held and not isinstance(entry.look(now), Fresh | Stale):
+            if entry.held and entry.state(now) not in SERVED:
                 entry.held = None
 
     def _take_secret(self, entry: Entry, secret: Secret) -> Settled:
@@ -178,8 +193,10 @@ class Store:
     def _confirm(self, entry: Entry, revision: Revision) -> Settled:
         if entry.held is None or entry.held.secret.revision.version != revision.version:
             return self._take_failure(entry, Transient(f"{entry.ref}: what was held changed while it was checked"))
-        secret = replace(entry.held.secret, revision=revision)
-        entry.held = replace(entry.held, secret=secret, confirmed_at=self.clock.trust())
+        held = entry.held
+        # What AWS says again is not made again: a probe of 10,000 values leaves only so many dates.
+        secret = held.secret if held.secret.revision == revision else replace(held.secret, revision=revision)
+        entry.held = Held(secret, held.fetched_at, confirmed_at=self.clock.trust())
         entry.trouble, entry.setbacks = None, 0
         return Settled.CONFIRMED
 
