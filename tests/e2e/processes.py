@@ -395,6 +395,31 @@ def running(
     assert "Traceback" not in daemon.log.text, daemon.log.text
 
 
+@contextmanager
+def spawned(
+    arguments: Sequence[str], environ: Mapping[str, str], folder: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], Lines, Lines]]:
+    """Run any program for the length of the block; give it and what it writes to both streams."""
+    process = subprocess.Popen(
+        arguments,
+        cwd=folder,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    assert process.stderr
+    with process:
+        out, errors = Lines(process.stdout), Lines(process.stderr)
+        try:
+            yield process, out, errors
+        finally:
+            process.kill()
+            out.join()
+            errors.join()
+
+
 def command(
     *arguments: str, environ: Mapping[str, str], folder: Path, text: str | None = None
 ) -> subprocess.CompletedProcess[str]:
