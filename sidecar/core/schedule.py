@@ -23,6 +23,9 @@ COMPANY = 0.1
 PINNED_REFRESH = 3600.0
 """A pinned version cannot change: so often is enough to notice its deletion (seconds)."""
 
+LEAST_LOOK = 1.0
+"""What AWS has refused is looked at again no sooner, though `negative_ttl` may be nothing (seconds)."""
+
 ROTATION_GRACE = 5.0
 """How long after a scheduled rotation is due its result is looked for (seconds)."""
 
@@ -60,7 +63,7 @@ def setback_delay(failure: Failure, policy: Policy, setbacks: int, dice: float) 
     """
     if isinstance(failure, Transient):
         return max(failure.retry_after or 0.0, min(policy.refresh, backoff(setbacks - 1, dice=lambda: dice)))
-    return min(policy.refresh, policy.negative_ttl * 2.0 ** min(setbacks - 1, 16))
+    return min(policy.refresh, max(policy.negative_ttl, LEAST_LOOK) * 2.0 ** min(setbacks - 1, 16))
 
 
 class Schedule(Generic[K]):

@@ -222,6 +222,14 @@ async def test_what_is_absent_is_looked_for_again() -> None:
         assert lab.value(DB) == b"hunter2"
 
 
+async def test_what_is_absent_is_not_looked_for_all_the_time() -> None:
+    """Where nothing negative is remembered for callers, the poller still leaves AWS alone between its looks."""
+    async with laboratory() as lab:
+        lab.declare({"db": DB}, cache=Cache(negative_ttl=0))
+        await asyncio.sleep(300)
+        assert len(lab.source.fetches) <= 9
+
+
 async def test_an_absent_on_demand_value_is_not_polled() -> None:
     """Nobody waits for it: the next who asks brings the next check."""
     async with laboratory(polling=False) as lab:
