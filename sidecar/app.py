@@ -4,12 +4,13 @@ Must not hold logic of its own: it wires, and keeps the order of the start and t
 """
 
 import asyncio
+import functools
 import random
 import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -26,14 +27,17 @@ from sidecar.api.sockets import UnixListener, bind_next_tcp, bind_tcp, bind_unix
 from sidecar.aws import Aws
 from sidecar.core.access import Declared, Globs, build_access
 from sidecar.core.config.models import Config, Listen
+from sidecar.core.config.units import duration_text
 from sidecar.core.errors import ConfigError, Problem
-from sidecar.core.ports import Priority, Route, Source, TreeSource
-from sidecar.core.quotas import Limits
+from sidecar.core.outlook import SLOW_START, Outlook
+from sidecar.core.ports import Gate, Priority, Route, Source, TreeSource
+from sidecar.core.quotas import Limits, Scope
 from sidecar.core.refs import Ref
 from sidecar.engine.clock import SystemClock
 from sidecar.engine.engine import Engine, World
 from sidecar.engine.guard import Guard
 from sidecar.footprint import spare_from_collection
+from sidecar.planning.plan import foresee
 from sidecar.telemetry import Gauges, Metrics, events
 from sidecar.telemetry.logs import set_up_logs
 
@@ -79,6 +83,9 @@ class Listeners:
         return Bound(self.unix.path, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
+_FASTER = "Take a larger quotas.share, or have the quota raised that `sidecar plan` names."
+
+
 class _Stopped(Exception):
     """No error: how a TaskGroup is ended (docs.python.org, asyncio-task, "Terminating a task group").
 
@@ -104,6 +111,8 @@ class App:
         self._on_bound = on_bound
         self._stop = asyncio.Event()
         self._reading = asyncio.Lock()  # the last of two reloads wins
+        self._discovered: Mapping[Scope, Mapping[str, float]] = {}
+        self._discovery: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain; raises ConfigError or BindError before anything is served."""
@@ -124,7 +133,7 @@ class App:
 
     def _build(self, metrics: Metrics, permits: Permits) -> None:
         config, clock = self._config, SystemClock()
-        self._guard = Guard(limits_of(config), dice=random.random, metrics=metrics)
+        self._guard = Guard(limits_of(config, self._discovered), dice=random.random, metrics=metrics)
         world = World(self._source, self._trees, self._guard, clock, random.random, metrics, self._tasks)
         self._engine = Engine(world)
         self._services = Services(
@@ -136,6 +145,7 @@ class App:
             started_at=clock.wall(),
             localise=self._localise,
             audit=config.log.audit,
+            outlook=foresee(config, self._aws.region),
         )
         self._engine.refresher.on_sweep = self._services.prune
         metrics.read(gauges_of(self._engine, self._guard), config.metrics.per_secret)
@@ -150,10 +160,15 @@ class App:
         log.info(events.DAEMON_STARTED, version=__version__, socket=where.unix, ops=where.ops)
         for warning in self._config.warnings:
             log.warning(events.CONFIG_WARNED, what=warning)
-        self._engine.declare(self._config)
+        outlook = self._services.outlook
+        if outlook.start_seconds > SLOW_START:
+            log.warning(events.SLOW_START_EXPECTED, seconds=round(outlook.start_seconds), mend=_FASTER)
+        tell_budget(outlook)
+        self._engine.declare(self._config, outlook.factor)
         spare_from_collection()
         self._tasks.create_task(self._engine.refresher.run(), name="refresher")
         self._tasks.create_task(self._tell_readiness(), name="readiness")
+        self._discover()
         self._on_bound(where)
         await self._stop.wait()
         await interface.drain()
@@ -179,16 +194,17 @@ class App:
         """Read the configuration anew, in a thread: 10,000 secrets take 0.2 s, in which callers are served."""
         async with self._reading:
             try:
-                self._adopt(await asyncio.to_thread(self._load))
+                await self._adopt(await asyncio.to_thread(self._load))
             except ConfigError as error:  # nothing has changed
                 problems = [str(problem) for problem in error.problems]
                 log.error(events.CONFIG_REJECTED, problems=problems, mend=error.mend)  # noqa: TRY400 -- a slip in a file
 
-    def _adopt(self, config: Config) -> None:
+    async def _adopt(self, config: Config) -> None:
         """Take a changed configuration in; raises ConfigError before anything has changed."""
         permits = build_permits(config)
         aws = Aws(config.identities, config.failover, self._services.metrics)
         aws.check_regions(identities_of(config))
+        outlook = await asyncio.to_thread(foresee, config, aws.region)
         before, self._config = self._config, config
         set_up_logs(config.log.level, config.log.format, sys.stderr)
         if config.listen != before.listen:
@@ -196,11 +212,35 @@ class App:
         if (config.identities, config.failover) != (before.identities, before.failover):
             self._become(aws, changed_identities(before, config))
         self._services.permits, self._services.audit = permits, config.log.audit
-        self._guard.adopt(limits_of(config))
+        self._guard.adopt(limits_of(config, self._discovered))
         self._services.metrics.read(gauges_of(self._engine, self._guard), config.metrics.per_secret)
-        self._engine.declare(config)
+        self._services.outlook = outlook
+        tell_budget(outlook)
+        self._engine.declare(config, outlook.factor)
         spare_from_collection()
+        if asks_of(config) != asks_of(before):
+            self._discover()
         log.info(events.CONFIG_RELOADED, secrets=len(config.secrets), trees=len(config.trees))
+
+    def _discover(self) -> None:
+        """Learn from now on what the accounts' quotas really are, where that is wanted."""
+        if self._discovery:
+            self._discovery.cancel()
+            self._discovery = None
+        if self._config.quotas.discover:
+            from sidecar.engine.discovery import Discovery  # noqa: PLC0415 -- only where it is configured
+
+            gate = functools.partial(self._guard.gate, Priority.BACKGROUND)
+            identities = sorted(identities_of(self._config))
+            discovery = Discovery(self._ask_rates, identities, gate, random.random, self._take_rates)
+            self._discovery = self._tasks.create_task(discovery.run(), name="discovery")
+
+    async def _ask_rates(self, identity: str, gate: Gate) -> tuple[Scope, Mapping[str, float]]:
+        return await self._aws.limits(identity, gate)
+
+    def _take_rates(self, found: Mapping[Scope, Mapping[str, float]]) -> None:
+        self._discovered = dict(found)
+        self._guard.adopt(limits_of(self._config, self._discovered))
 
     def _become(self, aws: Aws, changed: Iterable[str]) -> None:
         """Ask AWS by other identities from now on; what is under way ends with the old ones."""
@@ -251,9 +291,29 @@ def build_permits(config: Config) -> Permits:
     return Permits(build_access(config.access, SystemAccounts()), declared, Globs(config.on_demand.allow))
 
 
-def limits_of(config: Config) -> Limits:
-    """Say how much of the quotas this daemon may take."""
-    return Limits(config.quotas.share, config.quotas.limits)
+def limits_of(config: Config, discovered: Mapping[Scope, Mapping[str, float]]) -> Limits:
+    """Say how much of the quotas this daemon may take, given what AWS said of them."""
+    return Limits(config.quotas.share, config.quotas.limits, discovered if config.quotas.discover else {})
+
+
+def asks_of(config: Config) -> tuple[object, ...]:
+    """Give all that decides of which accounts the quotas are asked for."""
+    return config.quotas.discover, config.identities, identities_of(config)
+
+
+def tell_budget(outlook: Outlook) -> None:
+    """Write down what a budget does to the intervals, where there is one."""
+    if stretch := outlook.stretch:
+        write = log.info if stretch.kept else log.warning
+        write(
+            events.BUDGET_APPLIED,
+            budget=stretch.budget,
+            as_configured=round(stretch.wanted, 2),
+            dollars=round(stretch.dollars, 2),
+            factor=round(stretch.factor, 2),
+            intervals=[f"{duration_text(each.wanted)} -> {each.kept:.0f}s" for each in stretch.intervals],
+            kept=stretch.kept,
+        )
 
 
 def identities_of(config: Config) -> set[str]:
@@ -273,4 +333,5 @@ def changed_identities(before: Config, after: Config) -> list[str]:
 
 def gauges_of(engine: Engine, guard: Guard) -> Gauges:
     """Tell the metrics where to read how things stand."""
-    return Gauges(guard.readings, engine.readings.gauges, engine.readings.entries, engine.readings.ready)
+    readings = engine.readings
+    return Gauges(guard.readings, readings.gauges, readings.entries, readings.ready, lambda: engine.policies.stretch)

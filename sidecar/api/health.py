@@ -11,6 +11,7 @@ from sidecar.api.answers import JSON, UNCACHED, Answer, json_answer, timestamp, 
 from sidecar.api.asks import Ask
 from sidecar.api.descriptions import describe, visible
 from sidecar.api.services import Services
+from sidecar.core.outlook import Stretch
 from sidecar.core.quotas import QuotaReading
 
 _OPENMETRICS: Final = "application/openmetrics-text"
@@ -44,11 +45,13 @@ async def serve_status(services: Services, ask: Ask) -> Answer:
         "started_at": timestamp(services.started_at),
         "now": timestamp(services.engine.readings.clock.wall()),
         "healthy": not services.engine.refresher.stalled(),
+        "start_estimate_seconds": round(services.outlook.start_seconds, 1),
         **readiness,
         "unready": [each for each in readiness["unready"] if access.may_read(ask.caller, each["name"])],
     }
     if access.is_admin(ask.caller):
         status["quotas"] = [_quota(reading) for reading in services.guard.readings()]
+        status["budget"] = _budget(services.outlook.stretch)
     secrets = [to_json(describe(services, target)) async for target in visible(services, ask)]
     return Answer(HTTPStatus.OK, f'{to_json(status)[:-1]}, "secrets": [{", ".join(secrets)}]}}'.encode(), JSON)
 
@@ -65,6 +68,19 @@ def _readiness(services: Services) -> Readiness:
     stopping = services.patience.ended
     unready = [{"name": each.name, "reason": each.reason} for each in services.engine.readings.unready()]
     return {"ready": not unready and not stopping, "stopping": stopping, "unready": unready}
+
+
+def _budget(stretch: Stretch | None) -> dict[str, object] | None:
+    if stretch is None:
+        return None
+    return {
+        "dollars_per_month": stretch.budget,
+        "configured_dollars_per_month": stretch.wanted,
+        "planned_dollars_per_month": stretch.dollars,
+        "stretch": stretch.factor,
+        "kept": stretch.kept,
+        "intervals": [{"configured": each.wanted, "now": each.kept} for each in stretch.intervals],
+    }
 
 
 def _quota(reading: QuotaReading) -> dict[str, object]:

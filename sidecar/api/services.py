@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sidecar.api.bodies import Bodies
 from sidecar.api.patience import Patience
 from sidecar.api.permits import Permits
+from sidecar.core.outlook import Outlook
 from sidecar.core.refs import Ref
 from sidecar.engine.engine import Engine
 from sidecar.engine.guard import Guard
@@ -20,7 +21,7 @@ Localise = Callable[[Ref, float], Awaitable[Ref]]
 
 @dataclass(slots=True)
 class Services:
-    """One daemon's; a reload replaces `permits` and `audit`."""
+    """One daemon's; a reload replaces `permits`, `audit` and `outlook`."""
 
     engine: Engine
     guard: Guard
@@ -30,6 +31,7 @@ class Services:
     started_at: float  # wall seconds
     localise: Localise  # an ARN of one's own becomes the name that rules are written for; raises BadRef
     audit: bool = False
+    outlook: Outlook = field(default_factory=Outlook)
     bodies: Bodies = field(default_factory=Bodies)
     patience: Patience = field(default_factory=Patience)
 

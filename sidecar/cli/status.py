@@ -11,7 +11,18 @@ import click
 from sidecar.cli.exits import Exit
 from sidecar.cli.options import json_option, socket_option
 from sidecar.cli.sockets import connect
-from sidecar.cli.tables import Record, moment, quotas_table, reasons, secrets_table, span, text, unready_line
+from sidecar.cli.tables import (
+    Record,
+    budget_line,
+    moment,
+    quotas_table,
+    reasons,
+    secrets_table,
+    span,
+    start_line,
+    text,
+    unready_line,
+)
 from sidecar.client import Client
 
 
@@ -42,6 +53,8 @@ def page(status: Record) -> Iterator[str]:
     """Lay out the whole status."""
     now = moment(status, "now") or datetime.now(UTC)
     yield _headline(status, now)
+    if slow := start_line(status):
+        yield slow
     if secrets := _records(status, "secrets"):
         yield ""
         yield from secrets_table(secrets, now)
@@ -51,6 +64,9 @@ def page(status: Record) -> Iterator[str]:
     if quotas := _records(status, "quotas"):
         yield ""
         yield from quotas_table(quotas)
+    if isinstance(budget := status.get("budget"), dict):
+        yield ""
+        yield budget_line(budget)
 
 
 def _headline(status: Record, now: datetime) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from sidecar.core.outlook import SLOW_START
+
 Record = Mapping[str, object]
 
 SHORT: Final = 12
@@ -42,6 +44,24 @@ def quotas_table(quotas: Iterable[Record]) -> Iterator[str]:
             ),
         ]
     )
+
+
+def start_line(status: Record) -> str | None:
+    """Say that a start takes long by itself, while it does."""
+    seconds = status.get("start_estimate_seconds")
+    if status.get("ready") or not isinstance(seconds, int | float) or seconds <= SLOW_START:
+        return None
+    return f"its share of the quotas makes a start take about {span(seconds)}: `sidecar plan` tells why"
+
+
+def budget_line(budget: Record) -> str:
+    """Say what a budget does to the intervals."""
+    told = {key: value for key, value in budget.items() if isinstance(value, int | float)}
+    costs = f"${told['planned_dollars_per_month']:,.2f} a month of a budget of ${told['dollars_per_month']:,.2f}"
+    if told["stretch"] <= 1:
+        return f"polling costs {costs}"
+    kept = "" if told["kept"] else ", which they cannot keep"
+    return f"polling costs {costs}{kept}: intervals are {told['stretch']:.2f} times as long as configured"
 
 
 def reasons(secrets: Iterable[Record]) -> Iterator[str]:

@@ -37,6 +37,7 @@ class Gauges(NamedTuple):
     secrets: Callable[[], Iterable[SecretGauge]] = tuple
     entries: Callable[[], Mapping[str, int]] = dict  # by kind: declared, tree, on-demand
     ready: Callable[[], bool] = bool
+    stretch: Callable[[], float] = lambda: 1.0  # of all intervals
 
 
 class Histogram:

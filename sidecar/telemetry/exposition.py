@@ -86,6 +86,8 @@ class Exposition(Collector):
         retries = dict.fromkeys(((*key, reason) for key in known for reason in RETRIED), 0) | counts.retries
         waits = (((quota, priority.name.lower()), waits) for (quota, priority), waits in counts.quota_waits.items())
         yield _gauge("sidecar_quota_rate_per_second", "What the daemon allows itself now.", _QUOTA, rates)
+        stretch = self.gauges.stretch()
+        yield _scalar("sidecar_budget_stretch", "Intervals are so many times as long for the budget.", stretch)
         yield _gauge("sidecar_quota_limit_per_second", "What the account allows.", _QUOTA, limits)
         yield _counter("sidecar_quota_refused", "Requests without a turn in time.", _QUOTA, refusals.items())
         yield _counter("sidecar_retries", "Further attempts.", (*_QUOTA, "reason"), retries.items())

@@ -1,6 +1,7 @@
 import pytest
 
 from sidecar.core.access import Globs, Rule
+from sidecar.core.outlook import Lengthened, Outlook, Stretch
 from tests.api.served import API, DB, served
 from tests.engine.fakes import ssm
 
@@ -89,6 +90,26 @@ class TestStatus:
         assert [quota["quota"] for quota in status["quotas"]] == ["ssm.get"]
         assert [(each["name"], each["state"]) for each in status["secrets"]] == [("db", "fresh"), ("api", "pending")]
         assert b"canary" not in answer.body
+        assert (status["start_estimate_seconds"], status["budget"]) == (0.0, None)
+
+    async def test_says_what_was_foreseen(self) -> None:
+        """How long a start takes to everybody, what the budget does to admins."""
+        stretch = Stretch(5.0, 10.0, 2.0, 4.9, (Lengthened(300.0, 600.0),))
+        async with served() as one:
+            one.services.outlook = Outlook(249.53, stretch)
+            status = (await one.get("/v1/status")).json
+            one.permit(Rule(None, None, Globs(["api"])))
+            others = (await one.get("/v1/status")).json
+        assert status["budget"] == {
+            "dollars_per_month": 5.0,
+            "configured_dollars_per_month": 10.0,
+            "planned_dollars_per_month": 4.9,
+            "stretch": 2.0,
+            "kept": True,
+            "intervals": [{"configured": 300.0, "now": 600.0}],
+        }
+        assert status["start_estimate_seconds"] == others["start_estimate_seconds"] == 249.5
+        assert "budget" not in others
 
     async def test_shows_others_their_own_part(self) -> None:
         """Without an admin rule: no quotas, no other names, not among the missing either."""

@@ -15,6 +15,8 @@ STATUS = {
     "healthy": True,
     "ready": True,
     "secrets": [DB],
+    "start_estimate_seconds": 0.2,
+    "budget": {"dollars_per_month": 2, "planned_dollars_per_month": 1, "stretch": 1.0, "kept": True},
     "quotas": [{"quota": "ssm.get", "account": "1", "region": "eu-west-1", "rate": 1}],
 }
 
@@ -28,12 +30,18 @@ def test_the_page() -> None:
     assert lines[5] == "db: AWS throttles. Wait."
     assert lines[7].startswith("QUOTA")
     assert lines[8].startswith("ssm.get")
+    assert lines[10:] == ["polling costs $1.00 a month of a budget of $2.00"]
 
 
 def test_a_page_of_little() -> None:
     """What is not there is not shown; what is wrong is."""
     status = {"version": "1", "healthy": False, "ready": False, "unready": [{"name": "db", "reason": "pending"}]}
-    assert list(page(status)) == ["sidecar 1, NOT HEALTHY: its poller is stalled, not ready: db (pending)"]
+    line = "sidecar 1, NOT HEALTHY: its poller is stalled, not ready: db (pending)"
+    assert list(page(status)) == [line]
+    assert list(page(status | {"start_estimate_seconds": 60, "budget": None})) == [
+        line,
+        "its share of the quotas makes a start take about 1m0s: `sidecar plan` tells why",
+    ]
 
 
 def test_status(invoke: Invoke, folder: Path) -> None:

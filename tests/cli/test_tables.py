@@ -2,7 +2,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sidecar.cli.tables import change_line, columns, quotas_table, reasons, secrets_table, span, unready_line
+from sidecar.cli.tables import (
+    Record,
+    budget_line,
+    change_line,
+    columns,
+    quotas_table,
+    reasons,
+    secrets_table,
+    span,
+    start_line,
+    unready_line,
+)
 
 NOW = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 DB = {
@@ -15,6 +26,32 @@ DB = {
     "fetched_at": "2026-11-01T09:00:00.000Z",
 }
 API = {"name": "api", "ref": "ssm:/prod/api", "state": "pending", "reason": "throttled", "detail": "AWS throttles"}
+
+
+def test_a_slow_start_is_said_while_it_lasts() -> None:
+    """Not once it is over, nor where it is none."""
+    slow: Record = {"ready": False, "start_estimate_seconds": 249.5}
+    assert start_line(slow) == "its share of the quotas makes a start take about 4m9s: `sidecar plan` tells why"
+    others: list[Record] = [{"ready": True}, {"start_estimate_seconds": 30.0}, {"start_estimate_seconds": None}]
+    for other in others:
+        assert start_line({**slow, **other}) is None
+
+
+COSTS = "polling costs $0.50 a month of a budget of $0.60"
+
+
+@pytest.mark.parametrize(
+    ("stretch", "kept", "line"),
+    [
+        (1.0, True, COSTS),
+        (2.5, True, f"{COSTS}: intervals are 2.50 times as long as configured"),
+        (9.0, False, f"{COSTS}, which they cannot keep: intervals are 9.00 times as long as configured"),
+    ],
+)
+def test_what_a_budget_does(stretch: float, *, kept: bool, line: str) -> None:
+    """What it costs, and by how much the intervals lengthen."""
+    budget = {"dollars_per_month": 0.6, "planned_dollars_per_month": 0.5, "stretch": stretch, "kept": kept}
+    assert budget_line(budget) == line
 
 
 def test_columns_align() -> None:

@@ -173,6 +173,12 @@ class TestGauges:
         assert scrape.value("sidecar_cache_entries", kind="tree") == 7
         assert scrape.value("sidecar_cache_entries", kind="declared") == 0
 
+    def test_what_a_budget_does(self, scrape: Scrape) -> None:
+        """Nothing, unless there is one."""
+        assert scrape.value("sidecar_budget_stretch") == 1
+        scrape.metrics.read(Gauges(stretch=lambda: 2.5), PerSecret.AUTO)
+        assert scrape.value("sidecar_budget_stretch") == 2.5
+
     def test_each_declared_secret(self, scrape: Scrape) -> None:
         """Its state is a number, its confirmation a time or 0, its changes are counted even before the first."""
         scrape.read([SecretGauge("db", State.STALE, 1700000000.5), SecretGauge("api", State.PENDING, None)])
