@@ -5,7 +5,7 @@ A message names the value and AWS's code; it must never quote AWS's free text, w
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -241,9 +241,17 @@ EXCEPTIONS: Final[tuple[tuple[type[Exception], Verdict], ...]] = (
 """What the SDK throws; the first class that fits counts."""
 
 
+class RoleRefused(AccessDenied):
+    """The identity may not become its role: it can ask for nothing, so no value is to blame."""
+
+    mend = "Let the role's trust policy admit this identity, grant it sts:AssumeRole, compare role_arn and external_id."
+
+
 def translate(error: Exception, asked: Asked) -> Failure:
     """Give the error of ours that this one of the SDK's is; the caller raises it `from` the other."""
     if isinstance(error, sdk.ClientError):
+        if error.operation_name in _ROLE_OPERATIONS and error.operation_name != asked.operation:
+            return _without_role(_Refusal.of(error), replace(asked, service="sts", operation=error.operation_name))
         return _answered(_Refusal.of(error), asked)
     verdict = next(verdict for kind, verdict in EXCEPTIONS if isinstance(error, kind))
     return verdict.kind(asked.tell(verdict.what, type(error).__name__), mend=verdict.mend)
@@ -286,6 +294,7 @@ class _Refusal:
         return self.code if _CODE.fullmatch(self.code) else "an unreadable code"
 
 
+_ROLE_OPERATIONS: Final = frozenset({"AssumeRole", "AssumeRoleWithWebIdentity"})
 _CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
 _SECONDS: Final = re.compile(r"[0-9]{1,6}")
 _NAMES_KMS: Final = re.compile(r"\bkms:[A-Z]|\bKMS\b(?! *secret)|\barn:aws[a-z-]*:kms:")
@@ -298,6 +307,11 @@ _NOT_ALLOWED: Final = re.compile(r"kms:Decrypt|not authorized|access ?denied|not
 
 def _seconds(header: object) -> float | None:
     return float(header) if isinstance(header, str) and _SECONDS.fullmatch(header) else None
+
+
+def _without_role(refusal: "_Refusal", asked: Asked) -> Failure:
+    failure = _answered(refusal, asked)
+    return RoleRefused(str(failure)) if isinstance(failure, SecretError) else failure
 
 
 def _answered(refusal: _Refusal, asked: Asked) -> Failure:

@@ -4,6 +4,7 @@ import base64
 import binascii
 from typing import Final
 
+from sidecar.aws.errors import RoleRefused
 from sidecar.aws.identities import Identity, Question
 from sidecar.core.errors import AccessDenied, Undecryptable
 from sidecar.core.ports import Gate
@@ -35,6 +36,8 @@ async def open_locally(identity: Identity, question: Question[bytes], gate: Gate
     """Have KMS decrypt; raises SecretError or Transient."""
     try:
         return await identity.ask(question, gate)
+    except RoleRefused:
+        raise
     except AccessDenied as error:  # for this way of asking there is more to say
         raise AccessDenied(str(error), mend=_MEND) from error
 

@@ -11,7 +11,7 @@ import structlog
 
 from sidecar.aws.answers import Answer
 from sidecar.aws.each import answered, each
-from sidecar.aws.errors import Asked, translate_item
+from sidecar.aws.errors import Asked, RoleRefused, translate_item
 from sidecar.aws.identities import Identity, Question
 from sidecar.core.errors import AccessDenied, Failure, NotFound, SecretError, Transient, Unintelligible, kept
 from sidecar.core.ports import Gate
@@ -105,6 +105,8 @@ class SecretsManager:
             return await self._get(ref, gate)
         try:
             described = await self._identity.ask(self._describe_question(ref), gate)
+        except RoleRefused:
+            raise
         except AccessDenied:
             return await self._get_undescribed(ref, gate)
         self._has_described = True
@@ -131,6 +133,8 @@ class SecretsManager:
         """Fetch with one request; what it does not answer is left to be asked for by itself."""
         try:
             batch = await self._identity.ask(self._batch_question(refs), gate)
+        except RoleRefused as failure:
+            return dict.fromkeys(refs, kept(failure))
         except AccessDenied:
             log.info(events.BATCH_DENIED, identity=self._identity.name)
             self._may_batch = False

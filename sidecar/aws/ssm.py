@@ -9,6 +9,7 @@ from typing import Final
 
 from sidecar.aws.answers import Answer
 from sidecar.aws.each import answered, each
+from sidecar.aws.errors import RoleRefused
 from sidecar.aws.identities import Identity, Question
 from sidecar.aws.kms import decrypt_question, open_locally
 from sidecar.core.errors import Failure, NotFound, SecretError, Transient, Unintelligible, kept
@@ -132,7 +133,7 @@ class ParameterStore:
         """Ask for all together; when AWS refuses, ask for each half, down to the one that it refuses."""
         try:
             batch = await self._identity.ask(batch_question(refs, region, decrypted=decrypted), gate)
-        except Transient as failure:
+        except (Transient, RoleRefused) as failure:
             return dict.fromkeys(refs, kept(failure))
         except SecretError as failure:
             if len(refs) == 1:

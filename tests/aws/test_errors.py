@@ -1,7 +1,9 @@
 import re
+from dataclasses import replace
 
 import pytest
 from botocore import exceptions as sdk
+from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
 
 from sidecar.aws.errors import (
@@ -11,10 +13,12 @@ from sidecar.aws.errors import (
     VERDICTS,
     Asked,
     Meaning,
+    RoleRefused,
     blames_credentials,
     translate,
     translate_item,
 )
+from sidecar.aws.models import OPERATIONS
 from sidecar.core.errors import (
     AccessDenied,
     Failure,
@@ -220,6 +224,40 @@ def test_an_item_of_a_batch_is_read_like_an_answer() -> None:
     told = translate_item("InvalidRequestException", "it was marked for deletion", asked("secretsmanager"))
     assert type(told) is NotFound
     assert "being deleted" in str(told)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [("AccessDenied", RoleRefused), ("ValidationError", RoleRefused), ("ExpiredToken", Unreachable)]
+)
+def test_a_role_that_cannot_be_assumed_is_told_as_that(code: str, kind: type[Failure]) -> None:
+    """What STS says to a request that is made on the way to another is about the identity, not about the value."""
+    error = sdk.ClientError({"Error": {"Code": code, "Message": CANARY}}, "AssumeRole")
+    told = translate(error, asked())
+    assert type(told) is kind
+    assert "from sts AssumeRole in" in str(told)
+    assert ("AssumeRole" in told.mend) == (kind is RoleRefused)
+    assert type(translate(error, replace(asked("sts"), operation="AssumeRole"))) is not RoleRefused
+
+
+@pytest.mark.parametrize(("service", "code"), SERVICE_CODES)
+def test_a_service_knows_its_codes(service: str, code: str) -> None:
+    """Each code that is read from one service only is an error in the SDK's own model of it."""
+    shapes = Loader().load_service_model(service, "service-2")["shapes"]
+    assert code in {
+        shape.get("error", {}).get("code", name) for name, shape in shapes.items() if shape.get("exception")
+    }
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [(service, operation) for service in ("ssm", "secretsmanager") for operation in OPERATIONS[service]],
+)
+def test_an_operation_has_no_error_that_is_not_known(service: str, operation: str) -> None:
+    """Except for those of parameters that are never sent."""
+    model = Loader().load_service_model(service, "service-2")
+    declared = {error["shape"] for error in model["operations"][operation].get("errors", ())}
+    known = {*CODES, *(code for of, code in SERVICE_CODES if of == service), "InvalidRequestException"}
+    assert {code for code in declared - known if not code.startswith(("InvalidFilter", "InvalidNextToken"))} == set()
 
 
 def test_every_verdict_is_one_line() -> None:

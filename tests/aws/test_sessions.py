@@ -12,11 +12,12 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from sidecar.aws import Aws
+from sidecar.aws.errors import RoleRefused
 from sidecar.aws.sessions import Endpoint, Login, Sessions, Wallet
 from sidecar.core.config.models import IdentitySpec
 from sidecar.core.config.types import LogFormat, LogLevel
 from sidecar.core.errors import Failure, Unintelligible, Unreachable
-from sidecar.core.ports import Route
+from sidecar.core.ports import Decrypt, Route
 from sidecar.core.refs import Ref, SourceKind
 from sidecar.fakeaws.certs import write_self_signed
 from sidecar.fakeaws.control import running_fake
@@ -122,6 +123,31 @@ class TestRoles:
                     await read(room, "near", gate)
         counted = {"service": "sts", "operation": "AssumeRole", "outcome": "denied"}
         assert registry.get_sample_value("sidecar_aws_requests_total", counted) == 2
+
+    async def test_a_refused_role_is_no_fault_of_the_values(
+        self, aws: AwsAccount, metrics: Metrics, gate: OpenGate
+    ) -> None:
+        """No batch is taken apart to find the one to blame, no way of asking is given up: one request tells."""
+        aws.fake.fault("access-denied", service="sts")
+        spec = IdentitySpec(region="eu-west-1", endpoint_url=aws.url, role_arn=role(aws))
+        async with Aws({"near": spec}, {}, metrics) as room:
+            for kind, decrypt in (
+                (SourceKind.SSM, Decrypt.AWS),
+                (SourceKind.SSM, Decrypt.LOCAL),
+                (SourceKind.SM, Decrypt.AWS),
+            ):
+                source, asked = room.source(Route(kind, "near", decrypt)), len(gate.calls)
+                refs = [Ref(kind, f"/app/{number}", identity="near") for number in range(9)]
+                for answer in (await source.fetch(refs, gate)).values():
+                    assert isinstance(answer, RoleRefused)
+                    assert "sts AssumeRole" in str(answer)
+                assert len(gate.calls) == asked + 1
+            probed = (await room.source(Route(SourceKind.SM, "near")).probe(refs[:1], gate))[refs[0]]
+            assert isinstance(probed, RoleRefused)
+            assert gate.operations[-2:] == ["BatchGetSecretValue", "DescribeSecret"]
+            aws.fake.clear()
+            await source.fetch(refs, gate)
+        assert "BatchGetSecretValue" in gate.operations[4:]
 
     async def test_the_roles_own_source_is_read_anew(
         self,
