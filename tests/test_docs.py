@@ -26,6 +26,7 @@ from sidecar.aws.errors import Asked, translate_item
 from sidecar.aws.models import OPERATIONS as AWS_OPERATIONS
 from sidecar.cli import INTERRUPTED, main
 from sidecar.cli.exits import Exit
+from sidecar.cli.tables import span
 from sidecar.client import UnixConnection
 from sidecar.core import errors, prices
 from sidecar.core.config.loading import load
@@ -37,6 +38,7 @@ from sidecar.core.refs import parse_tree
 from sidecar.core.spellings import parse_any
 from sidecar.fakeaws.seed import daemon_section, parse_seed
 from sidecar.fakeaws.weather import FaultKind
+from sidecar.planning.plan import Wishes, build_plan
 from sidecar.telemetry import (
     CacheResult,
     Gauges,
@@ -430,6 +432,34 @@ def _asked(service: str) -> Asked:
 
 def _permissions() -> set[str]:
     return {code(row[0])[0] for row in doc("aws.md").rows("action", "on", "for")}
+
+
+class TestQuotas:
+    """docs/quotas.md."""
+
+    page = doc("quotas.md")
+
+    @pytest.mark.parametrize(("quota", "kind"), [("sm.describe", "sm:"), ("ssm.get", "ssm:/")])
+    def test_every_row_is_what_the_plan_says(self, quota: str, kind: str) -> None:
+        """Twenty secrets a pod, row by row."""
+        told = self.page.rows("pods", "refresh", "requests/h", "$/month", f"of `{quota}`", "cold start")
+        assert told == [_planned_row(quota, kind, *row[:2]) for row in told]
+        assert [(row[0], row[1]) for row in told] == [
+            (pods, refresh) for pods in ("10", "100", "1,000") for refresh in ("1m", "5m", "15m")
+        ]
+
+    def test_every_quota_has_a_way(self) -> None:
+        """Of those that can be charged."""
+        assert {name for row in self.page.rows("quotas", "way") for name in code(row[0])} == QUOTAS
+
+
+def _planned_row(quota: str, kind: str, pods: str, refresh: str) -> list[str]:
+    secrets = ", ".join(f's{number}: "{kind}s{number}"' for number in range(20))
+    config = _load(f"secrets: {{{secrets}}}\ncache: {{refresh: {refresh}}}")
+    plan = build_plan(config, lambda _: "eu-west-1", Wishes(int(pods.replace(",", ""))))
+    steady = next(each.steady / each.limit for each in plan.quotas if each.quota == quota)
+    start = span(plan.start_seconds)
+    return [pods, refresh, f"{plan.hourly:,.0f}", f"{plan.monthly_dollars:,.2f}", f"{steady:.2%}", start]
 
 
 class TestFake:
