@@ -26,7 +26,7 @@ import sidecar
 from sidecar.aws.answers import Answer
 from sidecar.aws.errors import Asked, blames_credentials, translate
 from sidecar.aws.models import TrimmedLoader
-from sidecar.core.errors import Failure
+from sidecar.core.errors import Failure, Unreachable
 
 CONNECT_TIMEOUT: Final = 3.1  # seconds: two lost SYN packets (1 s + 2 s) may be sent again within it
 READ_TIMEOUT: Final = 10.0  # seconds; the guard's own limit for a call is usually shorter
@@ -54,6 +54,8 @@ class Wallet:
         self._look = look
         self._held: Credentials | None = None
         self._looking = asyncio.Lock()
+        self._looks = 0
+        self._failure: Exception | None = None  # of the last look
 
     async def load_credentials(self) -> "Wallet":
         """Be a session's credential chain."""
@@ -81,11 +83,22 @@ class Wallet:
             self._held = None
 
     async def _get(self) -> Credentials:
-        async with self._looking:  # one walk through the chain, however many wait for it
-            self._held = self._held or await self._look()
+        looks = self._looks
+        async with self._looking:  # one walk through the chain, however many wait for it and whatever it finds
+            if self._held is None and (self._failure is None or looks == self._looks):
+                await self._walk()
         if self._held is None:
-            raise sdk.NoCredentialsError
+            raise (self._failure or sdk.NoCredentialsError()).with_traceback(None)
         return self._held
+
+    async def _walk(self) -> None:
+        try:
+            self._held = await self._look()
+        except Exception as error:  # noqa: BLE001 -- raised by each of those who waited for it
+            self._failure = error
+        else:
+            self._failure = None if self._held else sdk.NoCredentialsError()
+        self._looks += 1
 
 
 class SharedTls(AIOHTTPSession):
@@ -139,13 +152,16 @@ class Sessions:
         self._clients: dict[Endpoint, AioBaseClient] = {}
         self._building = asyncio.Lock()
         self._open = AsyncExitStack()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._clients.clear()
-        await self._open.aclose()
+        async with self._building:  # a client that is just being made is closed too
+            self._closed = True
+            self._clients.clear()
+            await self._open.aclose()
 
     def wallet(self, login: Login) -> Wallet:
         """Give the credentials of this login."""
@@ -161,9 +177,14 @@ class Sessions:
             places.append(endpoint)
 
     async def client(self, endpoint: Endpoint) -> AioBaseClient:
-        """Give the client of this endpoint, made when it is asked for first. Needs no credentials yet."""
+        """Give the client of this endpoint, made when it is asked for first; raises Unreachable after the end.
+
+        Needs no credentials yet.
+        """
         if endpoint not in self._clients:
             async with self._building:
+                if self._closed:
+                    raise Unreachable("the identities were replaced meanwhile", mend="Ask again.")
                 self._clients[endpoint] = self._clients.get(endpoint) or await self._make(endpoint)
         return self._clients[endpoint]
 

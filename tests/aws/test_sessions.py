@@ -9,6 +9,7 @@ import pytest
 import structlog
 from aiobotocore.credentials import AioCredentials
 from aiohttp import web
+from botocore.exceptions import NoCredentialsError
 from prometheus_client import CollectorRegistry
 
 from sidecar.aws import Aws
@@ -209,6 +210,33 @@ async def test_only_useless_credentials_are_forgotten() -> None:
     assert (await wallet.get_frozen_credentials()).access_key == "newer"
 
 
+@pytest.mark.parametrize("failure", [RuntimeError("down"), None])
+async def test_a_look_in_vain_is_one_for_all_who_waited(failure: Exception | None) -> None:
+    """A chain that finds nothing is not walked once for each request; who comes later walks it again."""
+    looks, go = [0], asyncio.Event()
+
+    async def look() -> AioCredentials | None:
+        looks[0] += 1
+        await go.wait()
+        if failure:
+            raise failure
+        return None
+
+    async def ask() -> None:
+        with pytest.raises(type(failure) if failure else NoCredentialsError):
+            await wallet.get_frozen_credentials()
+
+    wallet = Wallet(look)
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(5):
+            tasks.create_task(ask())
+        await asyncio.sleep(0)
+        go.set()
+    assert looks == [1]
+    await ask()
+    assert looks == [2]
+
+
 class TestWebIdentity:
     """A pod's service account."""
 
@@ -260,6 +288,18 @@ class TestClients:
             "https://kms.eu-west-1.api.aws",
             "https://sts.eu-west-1.amazonaws.com",
         ]
+
+    async def test_after_the_end_nothing_is_opened(self) -> None:
+        """Who still asks when a reload closed the sessions leaves nothing open; a client in the making is closed."""
+        endpoint = Endpoint(Login(None, None, None, None), "ssm", "eu-west-1", use_fips=False, use_dualstack=False)
+        sessions = Sessions(count_nothing)
+        async with asyncio.TaskGroup() as tasks:
+            made = tasks.create_task(sessions.client(endpoint))
+            await asyncio.sleep(0)
+            await sessions.__aexit__()
+        assert made.result().meta.endpoint_url == "https://ssm.eu-west-1.amazonaws.com"
+        with pytest.raises(Unreachable, match="replaced"):
+            await sessions.client(endpoint)
 
     async def test_speaks_tls(
         self, metrics: Metrics, gate: OpenGate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
