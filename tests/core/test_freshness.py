@@ -19,6 +19,7 @@ from sidecar.core.freshness import (
     Trouble,
     after,
     freshness,
+    state_at,
     state_of,
     wants_plaintext,
     worth_asking,
@@ -104,6 +105,17 @@ def test_trust_only_shrinks_with_age(earlier: float, later: float, failure: Fail
     order = [Fresh, Stale, Refused, Absent, Pending]
     ranks = [order.index(type(freshness(HELD, standing, POLICY, now))) for now in (earlier, later)]
     assert ranks[0] <= ranks[1]
+
+
+@given(
+    st.sampled_from([None, HELD]),
+    st.floats(-10, 10_000) | st.sampled_from([900.0, 4500.0]),
+    st.sampled_from([None, DOWN, DENIED, GONE]),
+)
+def test_the_quick_state_is_the_one_that_is_shown(held: Held | None, now: float, failure: Failure | None) -> None:
+    """Walks over all values say of each what a look at it would."""
+    standing = trouble(failure) if failure else None
+    assert state_at(held, standing, POLICY, now) is state_of(freshness(held, standing, POLICY, now))
 
 
 def test_the_last_definitive_word_stands() -> None:
