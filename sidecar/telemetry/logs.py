@@ -115,11 +115,19 @@ def _renderer(log_format: LogFormat | None, stream: TextIO) -> Processor:
 class LibraryLines(logging.Handler):
     """Takes what libraries log into our own lines: one line, without foreign exception texts."""
 
+    def __init__(self) -> None:
+        """Begin with nothing said."""
+        super().__init__()
+        self._said: dict[str, str] = {}  # what each library said last
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
-        level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+        """Write one record, unless it is no news: where credentials were found is said at each look."""
+        message, level = _message(record), min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+        if level <= logging.INFO and self._said.get(record.name) == message:
+            return
+        self._said[record.name] = message
         structlog.get_logger().log(
-            level, events.LIBRARY_LOGGED, logger=record.name, message=_message(record), exc_info=record.exc_info
+            level, events.LIBRARY_LOGGED, logger=record.name, message=message, exc_info=record.exc_info
         )
 
 

@@ -205,6 +205,23 @@ class TestLibraries:
         assert line["logger"] == "botocore.credentials"
         assert line["message"] == "Found credentials in the environment."
 
+    def test_what_is_no_news_is_written_once(self, log: Log) -> None:
+        """The same words of the same library again are left out, but for warnings and what is worse."""
+        for name in ("lib", "other", "lib"):
+            logging.getLogger(name).info("Found it in %s.", "the environment")
+        logging.getLogger("lib").info("Found it in %s.", "a file")
+        logging.getLogger("lib").info("Found it in %s.", "the environment")
+        for _ in range(2):
+            logging.getLogger("lib").warning("careful")
+        assert [(line["logger"], line["message"]) for line in log.lines] == [
+            ("lib", "Found it in the environment."),
+            ("other", "Found it in the environment."),
+            ("lib", "Found it in a file."),
+            ("lib", "Found it in the environment."),
+            ("lib", "careful"),
+            ("lib", "careful"),
+        ]
+
     @pytest.mark.parametrize(
         "tell",
         [
