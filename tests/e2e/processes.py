@@ -203,9 +203,9 @@ class Daemon:
         """Wait for a line of this event in the log, with these fields."""
         return json.loads(self.log.wait_for(lambda line: _tells(line, event, fields)))
 
-    def wait_for_next(self, skip: int, event: str) -> Json:
+    def wait_for_next(self, skip: int, event: str, /, **fields: object) -> Json:
         """Wait for a line of this event behind the first `skip` lines of the log."""
-        return json.loads(self.log.wait_for(lambda line: _tells(line, event, {}), skip=skip))
+        return json.loads(self.log.wait_for(lambda line: _tells(line, event, fields), skip=skip))
 
     # -- requests
 

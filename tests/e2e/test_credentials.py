@@ -61,6 +61,7 @@ def test_what_is_wrong_is_said_once_and_tried_again(aws: AwsAccount, start: Star
         daemon.wait_for("secret_recovered", ref=f"sm:{kind}")
     told = [line["ref"] for line in daemon.events("check_failed")]
     assert sorted(told) == sorted(mends)
+    assert daemon.log.text.count("Found credentials") == 1  # the library says so at each try
     assert daemon.get("/healthz").status == 200
 
 
