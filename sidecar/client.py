@@ -5,6 +5,7 @@ the project, and only the standard library: an app takes this in without taking 
 """
 
 import json
+import math
 import os
 import socket
 import stat
@@ -56,7 +57,7 @@ class BadQuestion(ClientError):
 
 
 class Unfit(ClientError):
-    """The value is there, but not what was asked of it: the field is missing, or it is no JSON."""
+    """The value is there, but not what was asked of it: the field is missing, it is no JSON, or it does not decrypt."""
 
 
 class NotFound(ClientError):
@@ -92,6 +93,7 @@ _BY_STATUS: Final[Mapping[int, type[ClientError]]] = {
     503: Unavailable,
     504: Unavailable,
 }
+_UNDECRYPTABLE: Final = "urn:sidecar:problem:undecryptable"  # a 502 that asking again does not mend
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +205,11 @@ class Client:
             yield from read_events(response)
         raise NoDaemon("the daemon ended the watch")
 
-    def _ask(self, method: str, target: str, *, wait: float = 0.0, body: bytes | None = None, about: str = "") -> bytes:
-        headers = {"Prefer": f"wait={wait:.0f}"} if wait else {}
-        with closing(self._connection(wait + MARGIN)) as connection:
+    def _ask(
+        self, method: str, target: str, *, wait: float | None = None, body: bytes | None = None, about: str = ""
+    ) -> bytes:
+        headers = {} if wait is None else {"Prefer": f"wait={math.ceil(wait)}"}
+        with closing(self._connection((wait or 0) + MARGIN)) as connection:
             try:
                 response = self._answered(connection, method, target, body, headers)
                 content = response.read()
@@ -308,7 +312,7 @@ def _error(status: int, content: bytes, about: str = "") -> ClientError:
         problem = _record(content)
     except ClientError:
         problem = {}
-    kind = _BY_STATUS.get(status, ClientError)
+    kind = Unfit if problem.get("type") == _UNDECRYPTABLE else _BY_STATUS.get(status, ClientError)
     message = str(problem.get("detail") or problem.get("title") or f"the answer is HTTP status {status}")
     about = str(problem.get("name") or about)
     if about not in message:

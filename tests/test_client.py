@@ -48,6 +48,13 @@ class TestQuestions:
         assert peer.asked[0].line == "GET /v1/values/app%2Fx?previous=1 HTTP/1.1"
         assert peer.asked[0].headers["Prefer"] == "wait=60"
 
+    @pytest.mark.parametrize(("wait", "told"), [(0, "wait=0"), (0.3, "wait=1"), (1.5, "wait=2"), (3.0, "wait=3")])
+    def test_the_wait_is_told_in_whole_seconds(self, path: Path, wait: float, told: str) -> None:
+        """Not less than was asked for; none at all is told too, for without a word the daemon waits ten seconds."""
+        with listening(path, answer(b"x")) as peer:
+            Client(path).get("db", wait=wait)
+        assert peer.asked[0].headers["Prefer"] == told
+
     @pytest.mark.parametrize("name", ["..", "a/../b", "a?b", "a b", "ä"])
     def test_names_arrive_as_they_are(self, path: Path, name: str) -> None:
         """Whatever is asked for is the daemon's to judge; it cannot become another path."""
@@ -127,6 +134,12 @@ class TestProblems:
         assert type(got.value) is kind
         assert (str(got.value), got.value.mend, got.value.status) == ("db: it is so", "Do this.", status)
         assert got.value.problem["name"] == "db"
+
+    def test_what_does_not_decrypt_is_not_asked_for_again(self, path: Path) -> None:
+        """Its status is that of an answer of AWS's which cannot be understood; its type says that it stays so."""
+        undecryptable = problem(502, "db: it does not open", type="urn:sidecar:problem:undecryptable")
+        with listening(path, undecryptable), pytest.raises(Unfit, match="does not open"):
+            Client(path).get("db")
 
     def test_an_error_without_a_problem(self, path: Path) -> None:
         """Something in between answers in its own way."""

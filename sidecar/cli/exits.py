@@ -34,6 +34,7 @@ _REASONS: Final[Mapping[str, Exit]] = {
     "not_found": Exit.NOT_FOUND,
     "access_denied": Exit.REFUSED,
     "key_unusable": Exit.REFUSED,
+    "refused": Exit.REFUSED,
     "undecryptable": Exit.FAILED,
 }
 

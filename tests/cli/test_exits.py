@@ -68,6 +68,7 @@ def test_a_group_is_told_by_its_first() -> None:
         ("not_found", Exit.NOT_FOUND),
         ("access_denied", Exit.REFUSED),
         ("key_unusable", Exit.REFUSED),
+        ("refused", Exit.REFUSED),
         ("undecryptable", Exit.FAILED),
         ("throttled", Exit.UNAVAILABLE),
         ("pending", Exit.UNAVAILABLE),
