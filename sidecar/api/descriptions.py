@@ -1,14 +1,15 @@
 """Describe values without showing them: one by one, or all that a caller may see."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 from sidecar.api.answers import timestamp
 from sidecar.api.asks import Ask
 from sidecar.api.bodies import entity_tag
 from sidecar.api.lookups import Target
 from sidecar.api.services import Services
-from sidecar.engine.store import Kind
+from sidecar.engine.catalogue import Declared
+from sidecar.engine.store import Entry, Kind
 
 _SLICE = 100
 """Secrets described before others get their turn: 10,000 at once would hold the loop for too long."""
@@ -42,20 +43,21 @@ def describe(services: Services, target: Target) -> dict[str, object]:
 
 async def visible(services: Services, ask: Ask) -> AsyncIterator[Target]:
     """Give all that the caller may see, declared names first, and let others have their turn meanwhile."""
-    for index, target in enumerate([*_named(services, ask), *_on_demand(services, ask)]):
+    rows = [*services.engine.catalogue, *services.engine.store]
+    for index, row in enumerate(rows):
         if index % _SLICE == _SLICE - 1:
             await asyncio.sleep(0)
-        yield target
+        target = _named(services, ask, row) if isinstance(row, Declared) else _on_demand(services, ask, row)
+        if target:
+            yield target
 
 
-def _named(services: Services, ask: Ask) -> Iterator[Target]:
-    for declared in services.engine.catalogue:
-        entry = services.engine.store.get(declared.ref.whole)
-        if entry and services.permits.access.may_read(ask.caller, declared.name):
-            yield Target(entry, declared.ref.field, declared)
+def _named(services: Services, ask: Ask, declared: Declared) -> Target | None:
+    entry = services.engine.store.get(declared.ref.whole)
+    may = entry and services.permits.access.may_read(ask.caller, declared.name)
+    return Target(entry, declared.ref.field, declared) if entry and may else None
 
 
-def _on_demand(services: Services, ask: Ask) -> Iterator[Target]:
-    for entry in services.engine.store:
-        if entry.kind is Kind.ON_DEMAND and services.permits.may_resolve(ask.caller, entry.ref):
-            yield Target(entry, None, None)
+def _on_demand(services: Services, ask: Ask, entry: Entry) -> Target | None:
+    may = entry.kind is Kind.ON_DEMAND and services.permits.may_resolve(ask.caller, entry.ref)
+    return Target(entry, None, None) if may else None
