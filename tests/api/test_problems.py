@@ -10,6 +10,7 @@ from sidecar.core.errors import (
     Overloaded,
     Problem,
     SidecarError,
+    StoreLost,
     Throttled,
     Unreachable,
 )
@@ -25,7 +26,7 @@ CLASSES = [
 def test_every_error_that_a_request_can_meet_has_a_row_of_its_own_or_a_parents() -> None:
     """Only what never reaches a request is a plain fault."""
     unmapped = {kind for kind in CLASSES if kind is not Several and row_of(kind.__new__(kind)).status == 500}
-    assert unmapped == {SidecarError, ConfigError, BindError, problems.Crashed}
+    assert unmapped == {SidecarError, ConfigError, BindError, StoreLost, problems.Crashed}
 
 
 def test_labels_are_closed_words() -> None:
