@@ -250,7 +250,7 @@ def test_a_service_knows_its_codes(service: str, code: str) -> None:
 
 @pytest.mark.parametrize(
     ("service", "operation"),
-    [(service, operation) for service in ("ssm", "secretsmanager") for operation in OPERATIONS[service]],
+    [(service, operation) for service in ("ssm", "secretsmanager") for operation in sorted(OPERATIONS[service])],
 )
 def test_an_operation_has_no_error_that_is_not_known(service: str, operation: str) -> None:
     """Except for those of parameters that are never sent."""
