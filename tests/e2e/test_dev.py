@@ -1,8 +1,10 @@
-"""`sidecar dev` as somebody uses it who has nothing: an empty folder, one command, the lines that it prints."""
+"""`sidecar dev` as somebody uses it who has nothing: an empty folder, one command, the lines that it prints.
+
+How it ends, and what it does when the fake dies or the seed is broken, is in tests/cli/test_playground.py.
+"""
 
 import json
 import os
-import select
 import shlex
 import signal
 import subprocess
@@ -64,11 +66,6 @@ class Dev:
         line = self.out.wait_for(lambda line: "metrics  http://" in line)
         return line.split("http://")[1].removesuffix("/metrics")
 
-    def children(self) -> list[int]:
-        """Name the processes that it has started."""
-        pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
     def long_poll(self, name: str, etag: str) -> Answer:
         """Wait for another version than the one with this tag."""
         connection = UnixConnection(str(self.folder / ".sidecar" / "sidecar.sock"), BOUND)
@@ -116,18 +113,6 @@ def dev() -> Iterator[Dev]:
     with developing() as one:
         one.wait_until_ready()
         yield one
-
-
-def gone(pid: int) -> bool:
-    """Wait for the end of a process that is not our child; whether it came."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], BOUND)[0])
-    finally:
-        os.close(descriptor)
 
 
 @pytest.mark.skipif(which("curl") is None, reason="curl is not installed")
@@ -207,44 +192,3 @@ def test_bad_weather_on_purpose(dev: Dev) -> None:
             assert read_answer(connection).status == 200
             connection.close()
         assert bad.end(signal.SIGTERM) == 0
-
-
-def test_ctrl_c_ends_both() -> None:
-    """Exit code 0, no socket, no process left behind, and no traceback on the way."""
-    with developing() as dev:
-        dev.wait_until_ready()
-        children = dev.children()
-        assert children
-        assert dev.end() == 0
-        assert not (dev.folder / ".sidecar" / "sidecar.sock").exists()
-        assert all(gone(child) for child in children)
-        assert "Traceback" not in dev.log.text
-
-
-def test_the_fake_does_not_outlive_it() -> None:
-    """Killed, it takes the fake along."""
-    with developing() as dev:
-        dev.wait_until_ready()
-        children = dev.children()
-        dev.process.kill()
-        assert children
-        assert all(gone(child) for child in children)
-
-
-def test_it_does_not_outlive_the_fake() -> None:
-    """When the fake dies it ends and says so, with exit code 1."""
-    with developing() as dev:
-        dev.wait_until_ready()
-        os.kill(dev.children()[0], signal.SIGKILL)
-        assert dev.wait() == 1
-        dev.log.wait_for(lambda line: "the fake AWS ended by itself" in line)
-
-
-def test_what_is_wrong_with_the_folder(folder: Path) -> None:
-    """A broken seed file is told with its line, exit code 2; nothing is started."""
-    (folder / "sidecar.dev.yaml").write_text("parameters: [\n")
-    refused = command("dev", environ=environment(), folder=folder)
-    assert refused.returncode == 2
-    assert "sidecar.dev.yaml" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert not (folder / ".sidecar" / "sidecar.sock").exists()

@@ -32,7 +32,7 @@ def test_it_drains(aws: AwsAccount, start: Start, number: signal.Signals) -> Non
     idle = daemon.connect()
     send(idle, "GET", "/readyz")
     assert read_answer(idle).status == 200
-    aws.fake.fault("slow", seconds=1, name="/slow")
+    aws.fake.fault("slow", seconds=0.5, name="/slow")
     waiting = daemon.connect()
     send(waiting, "GET", "/v1/resolve?ref=ssm:/slow", Prefer="wait=30")
     misses(daemon, 1)

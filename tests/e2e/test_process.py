@@ -26,7 +26,6 @@ OPTIONAL = (
     "sidecar.fakeaws",
     "sidecar.fleet",
     "sidecar.outputs",
-    "sidecar.planning",
     "werkzeug",
 )
 """What a daemon does not need that keeps secrets and parameters fresh: each costs megabytes.
