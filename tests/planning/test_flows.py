@@ -33,6 +33,7 @@ CONFIGURATIONS = {
     "stages": "secrets: {a: sm:a?stage=AWSPREVIOUS, b: sm:b?stage=AWSPREVIOUS}\n" + OFTEN,
     "names of the same": "secrets: {a: sm:x#a, b: sm:x#b, c: {ref: sm:x, refresh: 10s}}\n" + OFTEN,
     "a tree": "trees: {app: ssm:/app/}\n" + OFTEN,
+    "a tree decrypted here": "trees: {app: {ref: ssm:/app/, decrypt: local}}\n" + OFTEN,
 }
 
 
