@@ -5,7 +5,7 @@ import base64
 import random
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -43,30 +43,33 @@ class Garden:
 
         Raises BadSeed, after all others were planted, for the items that AWS would not take.
         """
-        problems: list[str] = []
         self.tokens.default_account = seed.account
         self.tokens.roles |= {arn: Role(arn, external_id) for arn, external_id in seed.roles.items()}
-        count = 0
-        for count, change in enumerate(changes(self.planted, seed), 1):  # noqa: B007 -- the last one is the number
-            problems += _apply(change)
-        self.planted = seed
-        if problems:
-            raise BadSeed(problems)
-        return count
+        todo = list(changes(self.planted, seed))
+        failed = {change.place: (change.before, problem) for change in todo if (problem := _apply(change))}
+        kept = {place: before for place, (before, _) in failed.items() if before is not None}
+        planted = {place: item for place, item in seed.items.items() if place not in failed}
+        self.planted = replace(seed, items=planted | kept)  # what failed is tried again with the next edit
+        if failed:
+            raise BadSeed([problem for _, problem in failed.values()])
+        return len(todo)
 
 
-def _apply(change: Change) -> list[str]:
+def _apply(change: Change) -> str | None:
+    """Make one change; returns what AWS has against it, if anything."""
     try:
+        stores.check_region(change.place.region)
         if change.item is None:
             _remove(change.place)
         else:
             _put(change.place, change.before, change.item)
     except AwsError as error:
-        return [f"{change.place.kind.value}.{change.place.name}: {error.code}: {error.message}"]
+        told = error
     except (stores.ServiceException, stores.JsonRESTError) as error:
         told = stores.as_aws_error(error)
-        return [f"{change.place.kind.value}.{change.place.name}: {told.code}: {told.message}"]
-    return []
+    else:
+        return None
+    return f"{change.place.kind.value}.{change.place.name}: {told.code}: {told.message}"
 
 
 def gardener(account: str, region: str) -> Visit:
@@ -109,6 +112,8 @@ def _put_secret(place: Place, before: SecretItem | None, item: SecretItem) -> No
     text = item.value if isinstance(item.value, str) else None
     binary = base64.b64encode(item.value).decode() if isinstance(item.value, bytes) else None
     if place.name not in store.secrets:
+        for region in item.replicas:
+            stores.check_region(region)
         replicas = [{"Region": region} for region in item.replicas]
         store.create_secret(place.name, text, binary, "", [], item.key, None, replicas, force_overwrite=True)
     elif before is None or before.value != item.value:

@@ -136,6 +136,12 @@ def _load(text: str) -> dict[str, object]:
         raise BadSeed([f"{line}{error.problem or 'this is no YAML'}"]) from error
     except yaml.YAMLError as error:
         raise BadSeed(["this is no YAML"]) from error
+    except (
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:  # which PyYAML lets out of its readers of dates, numbers
+        raise BadSeed(["what looks like a date or a number is none: put text in quotes"]) from error
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -167,10 +173,16 @@ def _items(document: Mapping[str, object], account: str, region: str, problems: 
     for kind, read in readers.items():
         for name, told in _mapping(document, kind.value, problems).items():
             try:
+                _check_alias(kind, name)
                 items[Place(account, region, kind, name)] = read(told)
             except ValueError as error:
                 problems.append(f"{kind.value}.{name}: {error}")
     return items
+
+
+def _check_alias(kind: Kind, name: str) -> None:
+    if kind is Kind.KEY and not name.startswith("alias/"):
+        raise ValueError("want an alias, such as alias/app")
 
 
 def _key(told: object) -> KeyItem:

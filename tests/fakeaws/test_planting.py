@@ -191,3 +191,30 @@ def test_complaints_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> 
     """What is wrong is read on standard error."""
     complain(["a", "b"])
     assert capsys.readouterr().err == "a\nb\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("accounts: {'123456789012': {mars: {parameters: {/a: x}}}}", "There is no region mars"),
+        ("secrets: {db: {value: x, replicas: [mars]}}", "There is no region mars"),
+        ("parameters: {/a: {value: x, type: SecureString, key: alias/none}}", "alias/none is not found"),
+    ],
+)
+def test_what_aws_would_not_take_is_told_until_it_is_mended(bed: Bed, body: str, problem: str) -> None:
+    """Again with each edit that leaves it in place; what was never planted is not missed when it goes."""
+    for _ in range(2):
+        with pytest.raises(BadSeed, match=problem):
+            bed.plant(body)
+    assert bed.plant("parameters: {/b: x}") == 1
+
+
+def test_what_cannot_be_changed_stays_as_it_was(bed: Bed) -> None:
+    """A bad edit of a good item leaves the good one, and its mending is a change like any other."""
+    assert bed.plant("parameters: {/a: one}") == 1
+    with pytest.raises(BadSeed, match=r"parameters\./a: ValidationException"):
+        bed.plant("parameters: {/a: %s}" % ("x" * 9000))
+    assert bed.parameter("/a")["Value"] == "one"
+    assert bed.plant("parameters: {/a: one}") == 0
+    assert bed.plant("parameters: {/a: two}") == 1
+    assert bed.parameter("/a")["Value"] == "two"

@@ -91,7 +91,16 @@ def test_all_problems_at_once() -> None:
     )
 
 
-@pytest.mark.parametrize(("text", "problem"), [("a: [", "line 1"), ("- a", "want a mapping"), ("a: \x00", "no YAML")])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("keys: {app: enabled}", "want an alias"),
+        ("a: [", "line 1"),
+        ("- a", "want a mapping"),
+        ("a: \x00", "no YAML"),
+        *((f"a: {value}", "put text in quotes") for value in ("2024-02-30", "!!int x", "!!timestamp x", "[" * 3000)),
+    ],
+)
 def test_what_is_no_seed(text: str, problem: str) -> None:
     """Broken YAML is told with its line."""
     with pytest.raises(BadSeed, match=problem):
