@@ -13,7 +13,7 @@ from sidecar.api.asks import Ask
 from sidecar.api.bodies import Body, make_body
 from sidecar.api.problems import NoSuchName, NotKept, WaitEnded
 from sidecar.api.services import Services
-from sidecar.core.errors import BadField, SidecarError
+from sidecar.core.errors import BadField, BadRef, SidecarError
 from sidecar.core.freshness import Fresh, Stale
 from sidecar.core.names import Name
 from sidecar.core.refs import Ref
@@ -73,11 +73,19 @@ async def find_name(services: Services, ask: Ask, name: Name) -> Target:
 
 async def find_ref(services: Services, ask: Ask, text: str) -> Target:
     """Find a reference in any spelling, to be held from now on; raises BadRef, CallerDenied."""
-    asked = await services.localise(parse_any(text), ask.deadline)
+    asked = await _localised(services, ask, parse_any(text))
     ref = replace(services.engine.store.canonical(asked.whole), field=asked.field)
     ask.accesses[str(ref)] = None
     services.permits.check_ref(ask.caller, ref)
     return Target(services.engine.resolver.open(ref.whole), ref.field, None)
+
+
+async def _localised(services: Services, ask: Ask, asked: Ref) -> Ref:
+    try:
+        return await services.localise(asked, ask.deadline)
+    except BadRef:
+        services.permits.check_ref(ask.caller, asked)  # who may not read it does not learn which identities there are
+        raise
 
 
 async def show(services: Services, ask: Ask, target: Target) -> Shown | SidecarError:

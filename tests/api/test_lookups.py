@@ -9,8 +9,10 @@ from sidecar.api.lookups import cache_status
 from sidecar.api.permits import UNKNOWN
 from sidecar.api.values import serve_value
 from sidecar.core.access import Globs, Rule
+from sidecar.core.errors import BadRef
 from sidecar.core.freshness import Fresh, Stale
 from sidecar.core.names import Name
+from sidecar.core.refs import Ref
 from sidecar.core.secret import Plaintext, Revision, Secret, Version
 from sidecar.engine.catalogue import Declared
 from sidecar.engine.resolver import Found
@@ -64,6 +66,25 @@ async def test_the_right_is_asked_again_when_aws_names_the_value_otherwise() -> 
         given = await one.get("/v1/resolve?ref=ssm:/alias")
     assert (denied.status, given.status) == (403, 200)
     assert given.json["ref"] == "ssm:/prod/api"
+
+
+async def test_identities_are_not_told_to_those_who_may_not_use_them() -> None:
+    """One that is not configured is a slip of those who may read, and a refusal like any other to the rest."""
+
+    async def localise(ref: Ref, _deadline: float) -> Ref:
+        if ref.identity == "unknown":
+            raise BadRef("its ?via= names no configured identity")
+        return ref
+
+    async with served() as one:
+        one.services.localise = localise
+        one.permit(Rule(None, None, Globs(["ssm:/open/*"])))
+        slip = await one.get("/v1/resolve?ref=ssm:/open/x%3Fvia=unknown")
+        known, unknown = [
+            await one.get(f"/v1/resolve?ref=ssm:/closed%3Fvia={identity}") for identity in ("known", "unknown")
+        ]
+    assert (slip.status, known.status) == (400, 403)
+    assert (known.status, known.body) == (unknown.status, unknown.body)
 
 
 async def test_a_stop_ends_waiting_for_aws_within_the_grace() -> None:
