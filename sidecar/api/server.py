@@ -27,7 +27,7 @@ from sidecar.api.patience import GRACE
 from sidecar.api.problems import BadRequest, BodyTooLarge, HeadersTooLarge, problem_answer
 from sidecar.api.routing import Route, Router
 from sidecar.api.services import Services
-from sidecar.api.sockets import UnixListener
+from sidecar.api.sockets import BACKLOG, UnixListener
 from sidecar.core.errors import SidecarError
 from sidecar.telemetry import HttpRoute, Listener
 
@@ -165,13 +165,13 @@ class Interface:
     async def serve_unix(self, listener: UnixListener) -> None:
         """Serve everything on the app's socket, from now on."""
         front = Front(Listener.UNIX, Router(routes.UNIX), self.services)
-        server = await asyncio.get_running_loop().create_unix_server(front, sock=listener.socket)
+        server = await asyncio.get_running_loop().create_unix_server(front, sock=listener.socket, backlog=BACKLOG)
         self._fronts.append((front, server, listener))
 
     async def serve_ops(self, listener: socket.socket) -> None:
         """Serve probes and scrapes on a TCP socket, from now on."""
         front = Front(Listener.OPS, Router(routes.OPS), self.services)
-        server = await asyncio.get_running_loop().create_server(front, sock=listener)
+        server = await asyncio.get_running_loop().create_server(front, sock=listener, backlog=BACKLOG)
         self._fronts.append((front, server, None))
 
     async def drain(self, grace: float = GRACE) -> None:

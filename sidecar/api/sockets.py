@@ -20,7 +20,7 @@ from sidecar.core.config.units import Address
 from sidecar.core.errors import BindError
 
 _MAX_PATH: Final = 103 if sys.platform == "darwin" else 107  # bytes of sockaddr_un.sun_path, but for the closing NUL
-_BACKLOG: Final = 1024  # an app that starts may open all its connections at once
+BACKLOG: Final = 1024  # an app that starts may open all its connections at once
 _NEIGHBOURS: Final = 100  # ports that `bind_next_tcp` tries
 
 
@@ -66,7 +66,7 @@ def bind_tcp(address: Address) -> socket.socket:
     """Bind and listen on a TCP address; raises BindError."""
     try:
         family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
+        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise _refused(address, error) from error
 
@@ -167,7 +167,7 @@ def _listen(path: str, mode: int, gid: int | None) -> UnixListener:
         listener = _bind(server, path)
         _open_up(path, mode, gid)
         verify(listener, mode, gid)
-        server.listen(_BACKLOG)
+        server.listen(BACKLOG)
     except BaseException:
         if listener:
             listener.remove()

@@ -1,4 +1,5 @@
 import asyncio
+import socket
 
 import pytest
 
@@ -124,6 +125,18 @@ class TestClients:
             await one.waiting()
             gone.transport.abort()
             await one.patience.left.acquire()
+
+
+async def test_many_may_come_at_once() -> None:
+    """An app that starts opens all its connections before the daemon has had a turn."""
+    async with served() as one:
+        callers = [socket.socket(socket.AF_UNIX) for _ in range(300)]
+        for caller in callers:
+            caller.settimeout(0)
+            caller.connect(one.path)
+        assert (await one.get("/v1/values/db")).status == 200
+        for caller in callers:
+            caller.close()
 
 
 class TestStop:
