@@ -76,6 +76,7 @@ class Identity:
             question.operation,
             self.scope(question.region),
             charges(question.service, question.operation, plaintexts=question.plaintexts),
+            self.name,
         )
         return await gate.send(call, functools.partial(self._attempt, question))
 

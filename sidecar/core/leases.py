@@ -18,15 +18,19 @@ COUNT_EVERY: Final = 0.04
 """Of a lease time: how often a ledger weighs all needs against each other (200 ms). In between a renewal costs the
 same whether ten daemons share or a thousand."""
 
+AWAY: Final = 0.5
+"""Of a lease time: if nobody bid for so long and then one comes that was alone, all were."""
+
 WINDOW: Final = 0.4
 """Of a lease time: how long answers are gathered before they say how much strangers leave (2 s). Longer than the
 time between two bids, so that everybody's answers are in."""
 
-TRICKLE: Final = 0.02
-"""Of the share: divided among all members whatever they need, so that nobody's rate is ever nothing."""
+RESTING: Final = 24
+"""Lease times for which a member that needs nothing is remembered (2 min): it holds nothing and costs nothing, but it
+is one of those among whom the share is divided when the store is lost."""
 
 SPARE: Final = 0.5
-"""Of what nobody needs: divided among all members, so that a caller on an idle daemon need not wait for a lease.
+"""Of what nobody needs: divided among those who need something, so that they need not ask again for a little more.
 The rest stays in the ledger, for whoever needs it first."""
 
 ENOUGH_ANSWERS: Final = 10
@@ -61,13 +65,14 @@ class Pool:
 class Bid:
     """What one daemon says when it renews its lease of a pool. Rates are per second."""
 
-    need: float  # what it could use
+    need: float  # what it could use; 0 gives its lease back
     share: float  # what the whole fleet may take, as this daemon is configured
     safe: float  # what it takes where there is no store: the most that a ledger without memory grants
     holds: float = 0.0  # what it lets itself take until the answer comes, by a lease that has not ended
     seen: int = 0  # the turn of that lease: a ledger that is behind it has lost its memory
     answered: int = 0  # since the last bid, in units of the quota
     throttled: int = 0  # likewise
+    is_alone: bool = False  # it takes its safe minimum, as the store was lost: others may do the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,16 @@ class Lease:
     agreed: float  # the least share that any member is configured with
     share: float  # what of that the fleet takes now: strangers may have left less
     turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetReading:
+    """How a daemon stands with its fleet, for status."""
+
+    is_connected: bool
+    since: float | None  # loop time; None while the store was not asked yet
+    why: str  # what the store last failed with, empty while it answers
+    members: int  # as last heard; 0 where nothing was
 
 
 @dataclass(slots=True)
@@ -114,29 +129,24 @@ def water_level(needs: Iterable[float], share: float) -> float:
     return inf
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What every member gets for its need, as last counted."""
 
     level: float = inf
     spare: float = 0.0
-    trickle: float = 0.0
 
     def part(self, need: float) -> float:
-        """Give the fair part of one that needs so much."""
-        return min(max(need, self.trickle), self.level) + self.spare
+        """Give the fair part of one that needs so much; who needs nothing has nothing."""
+        return min(need, self.level) + self.spare if need > 0 else 0.0
 
 
 def terms_of(needs: Iterable[float], share: float) -> Terms:
     """Weigh all needs against each other and against what there is."""
-    needs = list(needs)
-    if not needs:
-        return Terms()
-    trickle = TRICKLE * share / len(needs)
-    floored = [max(need, trickle) for need in needs]
-    level = water_level(floored, share)
-    spare = SPARE * (share - sum(floored)) / len(needs) if level == inf else 0.0
-    return Terms(level, max(0.0, spare), trickle)
+    needs = [need for need in needs if need > 0]
+    level = water_level(needs, share)
+    spare = SPARE * (share - sum(needs)) / len(needs) if needs and level == inf else 0.0
+    return Terms(level, max(0.0, spare))
 
 
 @dataclass(slots=True)
@@ -177,8 +187,9 @@ class Ledger:
 
     At every moment the members together hold at most the share, whatever was lost on the way: a lease counts until it
     has ended or its holder has bid again, and a member whose lease became smaller counts as before until its next bid
-    shows that it knows. A ledger that has just begun, or finds that it has lost its memory, learns for one lease time:
-    meanwhile it confirms what members say they hold, and grants others their safe minimum.
+    shows that it knows. A ledger that has just begun, was out of reach for a lease time, or finds that it has lost its
+    memory, learns for one lease time: meanwhile it confirms what members say they hold, and grants others their safe
+    minimum.
     """
 
     lasting: float = LASTING
@@ -196,16 +207,17 @@ class Ledger:
         self._notice_loss(bid, now)
         is_new = name not in self.members
         member = self.members.setdefault(name, Member())
-        member.need, member.share, member.until = bid.need, bid.share, now + self.lasting
+        member.need, member.share = bid.need, bid.share
+        member.until = now + self.lasting * (1 if bid.need > 0 else RESTING)
         self.fit.add(bid.answered, bid.throttled)
         if not 0 <= now - self.counted_at < COUNT_EVERY * self.lasting:
             self._count(now)
         self.agreed = min(self.agreed, bid.share)
         share = self.agreed * self.fit.fraction
-        part = self.terms.part(bid.need) - (self.terms.spare if is_new else 0.0)
+        part = min(bid.need, self.terms.level) if is_new else self.terms.part(bid.need)
         most = part if now >= self.learns_until else min(part, max(bid.holds, bid.safe))
         self._grant(member, bid.holds, most, share)
-        return Lease(member.rate, part, self.lasting, len(self.members), self.agreed, share, self.turn)
+        return Lease(member.rate, most, self.lasting, len(self.members), self.agreed, share, self.turn)
 
     def leave(self, name: str) -> None:
         """Give back what a member held: it takes no more."""
@@ -213,7 +225,8 @@ class Ledger:
             self.counted -= member.counted
 
     def _notice_loss(self, bid: Bid, now: float) -> None:
-        if not self.turn or bid.seen > self.turn:
+        was_away = bid.is_alone and now - self.counted_at > AWAY * self.lasting
+        if not self.turn or bid.seen > self.turn or was_away:
             self.learns_until = now + self.lasting
         self.learns_until = min(self.learns_until, now + self.lasting)  # the clock may have gone back
         self.turn = max(self.turn, bid.seen) + 1
@@ -227,7 +240,7 @@ class Ledger:
     def _count(self, now: float) -> None:
         """Forget whose lease has ended, and weigh the needs of the rest."""
         for name, member in list(self.members.items()):
-            member.until = min(member.until, now + self.lasting)
+            member.until = min(member.until, now + self.lasting * (1 if member.need > 0 else RESTING))
             if member.until <= now:
                 del self.members[name]
         members = self.members.values()

@@ -27,11 +27,39 @@ settles near 2 x RISE / rate: more would hurt the others, less would take minute
 CUT: Final = 0.5
 """What a throttling leaves of the rate."""
 
+LEASED_CUT: Final = 0.9
+"""What a throttling leaves of a leased rate, until the next lease. The fleet goes slower together, by how much is
+throttled of all its calls; this only bridges the seconds until it does."""
+
+LEASED_RISE: Final = 0.002
+"""Of the lease: what an answer gives back of such a cut. With the cut it settles where 2 % are throttled, whatever the
+rate: one daemon with a thousand calls a second and a thousand daemons with one must not differ."""
+
+UNTOLD_RATE: Final = 1.0
+"""Calls per second of a fleet's daemon that does not know its account yet: its first answer tells, and a thousand
+daemons that start together ask a thousand times."""
+
+PENDING_RATE: Final = 1e-6
+"""Calls per second before the first lease: none, but numbers stay numbers. It lasts for one round trip to the store."""
+
 BURST_SECONDS: Final = 0.1
 """How much rate may be saved up: little, since a thousand daemons that saved as much spend it in the same instant."""
 
 BURST_CALLS: Final = 2.0
 """The least burst: a probe and the fetch that follows it need not wait for each other."""
+
+LEASED_BURST_CALLS: Final = 1.0
+"""The least burst under a lease: each of a thousand daemons may save as much."""
+
+BREAKER_AFTER: Final = 10
+"""Failures in a row after which an endpoint counts as down: one caller's retries within its ten seconds do not make
+it so, sixteen checks at once in an outage do within two."""
+
+BREAKER_BASE: Final = 0.5
+"""Seconds: the first pause, at most, before one probe goes through."""
+
+BREAKER_CAP: Final = 4.0
+"""Seconds: the longest pause. Recovery is noticed within it, and a probe in four seconds hurts nobody."""
 
 BACKOFF_BASE: Final = 0.1
 """Seconds: the longest first pause; SPEC 9."""
@@ -45,6 +73,9 @@ RETRY_SHARE: Final = 0.2
 RETRY_RESERVE: Final = 5.0
 """Retries that may be saved up: the few that a daemon with one call a minute needs in bad luck."""
 
+EARLY: Final = 1e-3
+"""Seconds by which a loop's timer may fire early: what is due within them is due."""
+
 SLACK: Final = 1e-6
 """Seconds by which a timer may be early: clocks round. The bucket's account stays exact."""
 
@@ -55,12 +86,13 @@ class Bucket:
     Over any span it grants at most max(burst, largest charge) + rate x span.
     """
 
-    __slots__ = ("_paid_at", "burst", "rate")
+    __slots__ = ("_paid_at", "burst", "least_burst", "rate")
 
     def __init__(self, rate: float, burst: float) -> None:
         """Begin full: `burst` tokens, refilled at `rate` per second."""
         self.rate = rate
         self.burst = burst
+        self.least_burst = BURST_CALLS
         self._paid_at = -inf
 
     def earliest(self, now: float, amount: float, *, ahead: float = 0.0) -> float:
@@ -83,30 +115,40 @@ class Bucket:
         """Undo a `take` that was not used."""
         self._paid_at -= amount / self.rate
 
+    def owed(self, now: float) -> float:
+        """Say how much was taken that is not paid for yet."""
+        return max(0.0, self._paid_at - now) * self.rate
+
     def retune(self, now: float, rate: float) -> None:
         """Go on at another rate; what was taken stays taken."""
         if self._paid_at > now:
             self._paid_at = now + (self._paid_at - now) * self.rate / rate
         self.rate = rate
-        self.burst = burst_of(rate)
+        self.burst = burst_of(rate, self.least_burst)
 
 
-def burst_of(rate: float) -> float:
-    """Say how many tokens a bucket of this rate may save up."""
-    return max(BURST_CALLS, BURST_SECONDS * rate)
+def burst_of(rate: float, least: float = BURST_CALLS) -> float:
+    """Say how many tokens a bucket of this rate may save up, `least` at least."""
+    return max(least, BURST_SECONDS * rate)
 
 
 class Steering:
     """The rate of one bucket: up a constant step with each answer, down to half on throttling (AIMD)."""
 
-    __slots__ = ("_cut_at", "_step", "ceiling", "rate")
+    __slots__ = ("_cut", "_cut_at", "_step", "ceiling", "rate")
 
-    def __init__(self, ceiling: float) -> None:
+    def __init__(self, ceiling: float, start: float = START_RATE) -> None:
         """Begin low, below the share of the quota that is `ceiling`."""
         self.ceiling = ceiling
-        self.rate = min(START_RATE, ceiling)
+        self.rate = min(start, ceiling)
         self._step = FIRST_RISE
+        self._cut = CUT
         self._cut_at = -inf
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether AWS has ever throttled it."""
+        return self._cut_at > -inf
 
     def succeeded(self, sent_at: float, amount: float = 1) -> None:
         """Rise, unless the call was sent before the last cut: it says nothing of the rate since."""
@@ -116,14 +158,24 @@ class Steering:
     def throttled(self, now: float, sent_at: float) -> None:
         """Halve the rate, once for all the calls that were under way together (one round trip)."""
         if sent_at > self._cut_at:
-            self.rate = max(min(FLOOR_RATE, self.ceiling), CUT * self.rate)
-            self._step = RISE
+            self.rate = max(min(FLOOR_RATE, self.ceiling), self._cut * self.rate)
+            self._step = min(self._step, RISE) if self._cut == CUT else self._step
             self._cut_at = now
 
     def limit(self, ceiling: float) -> None:
         """Keep below another ceiling from now on."""
         self.ceiling = ceiling
         self.rate = min(self.rate, ceiling)
+
+    def lease(self, rate: float) -> None:
+        """Take a rate that is granted: nobody else has it, so there is no creeping up to it."""
+        self.ceiling = self.rate = rate
+        self._step, self._cut = LEASED_RISE * rate, LEASED_CUT
+
+    def keep(self, rate: float) -> None:
+        """Go on alone at a rate that should be free, and no higher."""
+        self.ceiling = self.rate = rate
+        self._step, self._cut = RISE, CUT
 
 
 class Tally:
@@ -173,6 +225,52 @@ class Budget:
             return False
         self.left -= 1
         return True
+
+
+class Breaker:
+    """Whether an endpoint answers: after failures in a row it is left alone, but for one probe after each pause."""
+
+    __slots__ = ("_failed", "_opened", "_opened_at", "_probing", "until")
+
+    def __init__(self) -> None:
+        """Begin closed: everybody may ask."""
+        self.until = -inf  # when the next probe may go
+        self._opened_at = -inf
+        self._failed = self._opened = 0
+        self._probing = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the endpoint is left alone."""
+        return self._opened > 0
+
+    def lets(self, now: float) -> bool:
+        """Decide whether a request may go: any while it is closed, else one when the pause is over."""
+        return not self.is_open or (now >= self.until - EARLY and not self._probing)
+
+    def begin(self) -> None:
+        """Take note that a request goes."""
+        self._probing = self.is_open
+
+    def answered(self) -> None:
+        """Close: whatever the answer was, somebody is there."""
+        self._failed = self._opened = 0
+        self._probing = False
+
+    def failed(self, now: float, sent_at: float, dice: Callable[[], float]) -> None:
+        """Count a request without an answer; what was sent before it opened says nothing new."""
+        if sent_at < self._opened_at:
+            return
+        self._failed += 1
+        self._probing = False
+        if self._failed >= BREAKER_AFTER:
+            longest = min(BREAKER_CAP, BREAKER_BASE * 2.0**self._opened)
+            self._opened = min(self._opened + 1, 8)
+            self._opened_at, self.until = now, now + longest * (1 + dice()) / 2
+
+    def abandoned(self) -> None:
+        """Take note that a request was cancelled under way: it said nothing, another may probe."""
+        self._probing = False
 
 
 def backoff(attempt: int, *, base: float = BACKOFF_BASE, cap: float = BACKOFF_CAP, dice: Callable[[], float]) -> float:

@@ -48,6 +48,7 @@ class Call:
     operation: str  # "GetParameters"
     scope: Scope  # the account and region whose quotas it uses
     charges: tuple[Charge, ...]
+    identity: str = ""  # as whom it is sent, which may be to an endpoint of its own
 
 
 class Gate(Protocol):

@@ -16,6 +16,14 @@ class Scope:
     account: str  # twelve digits, or the identity's name while the account is not known
     region: str
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is an account, not what stands in for one that nobody has told yet."""
+        return len(self.account) == _ACCOUNT_DIGITS and self.account.isdecimal()
+
+
+_ACCOUNT_DIGITS: Final = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Charge:
@@ -94,11 +102,12 @@ def default_limit(quota: str, region: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an account allows, and the most of it that this daemon takes."""
+    """What an account allows, and the most of it that this daemon takes, or the fleet that it belongs to."""
 
     share: float = 0.10  # a fraction: nobody knows how many others use the account
     overrides: Mapping[str, float] = field(default_factory=dict)  # `quotas.limits`, for an account with other numbers
     discovered: Mapping[Scope, Mapping[str, float]] = field(default_factory=dict)  # what AWS says of each account
+    fleet_share: float = 0.80  # likewise, of all daemons that lease from one store together
 
     def of(self, scope: Scope) -> "Limits":
         """Give the limits of one account and region: what is configured goes before what AWS says."""
@@ -110,10 +119,18 @@ class Limits:
         return self.overrides.get(quota) or default_limit(quota, region)
 
     def ceiling(self, quota: str, region: str) -> float:
-        """Give the requests per second that this daemon never exceeds."""
-        if quota in QUOTAS or quota in self.overrides:
+        """Give the requests per second that this daemon never exceeds by itself."""
+        if self.is_shared(quota):
             return self.share * self.limit(quota, region)
         return OWN_RATE  # a rate of our own choice, not a limit of the account's to take a share of
+
+    def fleet_ceiling(self, quota: str, region: str) -> float:
+        """Give the requests per second that a fleet never exceeds together."""
+        return self.fleet_share * self.limit(quota, region)
+
+    def is_shared(self, quota: str) -> bool:
+        """Decide whether the account has a limit here that is known, so that there is something to share."""
+        return quota in QUOTAS or quota in self.overrides
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +146,4 @@ class QuotaReading:
     waiting: int  # requests
     throttled: int  # since the start, as AWS said
     refused: int  # since the start, by ourselves, because a deadline could not be met
+    leased: float | None = None  # of the fleet's share, per second; None where it is not leased

@@ -8,11 +8,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
-from sidecar.core.errors import AccessDenied, NotFound, Overloaded, SidecarError, Throttled, TimedOut, Transient
+from sidecar.core.errors import (
+    AccessDenied,
+    NotFound,
+    Overloaded,
+    SidecarError,
+    Throttled,
+    TimedOut,
+    Transient,
+    Unreachable,
+)
 from sidecar.core.pacing import BACKOFF_CAP, backoff
 from sidecar.core.ports import Call, Gate, Priority
 from sidecar.core.quotas import Limits, QuotaReading, Scope
 from sidecar.engine.admission import Queue, Quota, Ticket, Turnstile
+from sidecar.engine.circuits import Circuit
+from sidecar.engine.leasing import Leasing
 from sidecar.telemetry import Metrics, Outcome
 
 T = TypeVar("T")
@@ -22,6 +33,10 @@ CALL_TIMEOUT: Final = 10.0
 
 BACKGROUND_ATTEMPTS: Final = 4
 """Attempts where no caller waits; after these the check is planned again, with a backoff of its own."""
+
+
+MOST_PROBES: Final = 10
+"""Failures after which a request that probes an endpoint gives way to another: every check ends."""
 
 
 RetryRule = Callable[[int, float, float], bool]
@@ -38,7 +53,7 @@ _OUTCOMES: Final[Mapping[type[SidecarError], Outcome]] = {
 class GuardGate:
     """One check's way to AWS, with its priority and deadline (loop time); both can change while it waits."""
 
-    __slots__ = ("_guard", "_waits", "_wanted_until", "deadline", "priority")
+    __slots__ = ("_guard", "_held_back", "_waits", "_wanted_until", "deadline", "priority")
 
     def __init__(self, guard: "Guard", priority: Priority, deadline: float | None) -> None:
         """Take for whom the check is made, and when it is of no use any more (None: it always is)."""
@@ -47,6 +62,7 @@ class GuardGate:
         self.deadline = deadline
         self._wanted_until = deadline if priority is Priority.CALLER else None
         self._waits: dict[Ticket, asyncio.Timeout] = {}
+        self._held_back: set[Circuit] = set()
 
     async def send(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
         """Run `attempt` once the quotas admit it, again after a Transient, and give what it gives.
@@ -75,6 +91,8 @@ class GuardGate:
             self.priority = Priority.CALLER
             for ticket in tuple(self._waits):
                 ticket.queue.turnstile.promote(ticket)
+            for circuit in self._held_back:
+                circuit.call_off()
 
     def may_retry(self, failed: int, now: float, pause: float) -> bool:
         """Decide whether to try again after a pause: a few times, and for a caller as long as it waits."""
@@ -91,6 +109,14 @@ class GuardGate:
                 await ticket.granted
             finally:
                 del self._waits[ticket]
+
+    async def stand_by(self, circuit: Circuit) -> None:
+        """Wait to probe an endpoint that does not answer."""
+        self._held_back.add(circuit)
+        try:
+            await circuit.stand_by(self.deadline)
+        finally:
+            self._held_back.discard(circuit)
 
 
 class _Once:
@@ -109,6 +135,10 @@ class _Once:
         return self
 
 
+def _nothing() -> None:
+    return
+
+
 def _never(_failed: int, _now: float, _pause: float) -> bool:
     return False
 
@@ -123,20 +153,29 @@ class Guard:
         dice: Callable[[], float],
         metrics: Metrics,
         call_timeout: float = CALL_TIMEOUT,
+        leasing: Leasing | None = None,
     ) -> None:
-        """Take what the accounts allow, a die from 0 to 1, and where to count."""
+        """Take what the accounts allow, a die from 0 to 1, where to count, and who leases rates where there is a fleet.
+
+        `on_recovery` is called when an endpoint answers again that did not.
+        """
+        self.leasing = leasing
+        self.on_recovery: Callable[[], None] = _nothing
         self._limits = limits
         self._dice = dice
         self._metrics = metrics
         self._call_timeout = call_timeout
         self._turnstiles: dict[Scope, Turnstile] = {}
+        self._circuits: dict[tuple[str, str, str], Circuit] = {}
         self.progressed_at = float("-inf")
         """Loop time of the last admission or outcome."""
 
     @property
     def waiting(self) -> bool:
-        """Whether somebody waits for quota: with a time at which it will be granted, so that is progress."""
-        return any(turnstile.waiting for turnstile in self._turnstiles.values())
+        """Whether somebody waits for quota, or to probe: with a time at which it will go on, so that is progress."""
+        return any(turnstile.waiting for turnstile in self._turnstiles.values()) or any(
+            circuit.stands_by for circuit in self._circuits.values()
+        )
 
     def gate(self, priority: Priority, deadline: float | None = None) -> GuardGate:
         """Give one check's way to AWS; `deadline` is loop time, after which its answer is of no use."""
@@ -149,6 +188,19 @@ class Guard:
         for turnstile in self._turnstiles.values():
             turnstile.adopt(limits.of(turnstile.scope), now)
 
+    def merge(self, stand_in: str, account: str) -> None:
+        """Charge to an account what was charged to the name that stood in for it, in every region."""
+        now = asyncio.get_running_loop().time()
+        for scope in [scope for scope in self._turnstiles if scope.account == stand_in]:
+            turnstile = self._turnstiles.pop(scope)
+            known = Scope(account, scope.region)
+            if kept := self._turnstiles.get(known):
+                kept.absorb(turnstile, now)
+            else:
+                self._turnstiles[known] = turnstile
+                turnstile.rename(known)
+        self._metrics.account_learnt(stand_in, account)
+
     def readings(self) -> list[QuotaReading]:
         """Say how each quota stands that was used since the start."""
         now = asyncio.get_running_loop().time()
@@ -157,24 +209,53 @@ class Guard:
     async def send(self, call: Call, attempt: Callable[[], Awaitable[T]], gate: GuardGate, may_retry: RetryRule) -> T:
         """Do what `Gate.send` promises; the pause before a retry holds no quota."""
         queue = self._turnstile(call.scope).queue(call.charges)
+        circuit = self._circuit(call)
         queue.turnstile.budget(call.service).earn()
         failed = 0
         while True:
+            if not circuit.lets(asyncio.get_running_loop().time()):
+                await self._hold_back(circuit, gate, may_retry)
+                continue
             if not self._pass_at_once(queue, gate):
                 await self._stand_in_line(queue, gate)
+                if not circuit.lets(asyncio.get_running_loop().time()):
+                    queue.turnstile.give_back(queue)
+                    continue
+            circuit.begin()
             try:
-                return await self._attempt(call, queue, attempt, gate.deadline)
+                return await self._attempt(call, queue, circuit, attempt, gate.deadline)
             except Transient as error:
                 failed += 1
+                if circuit.is_open and failed < MOST_PROBES:
+                    continue
                 pause = self._pause(call, queue, error, failed, may_retry)
                 if pause is None:
                     raise
             await asyncio.sleep(pause)
 
+    async def _hold_back(self, circuit: Circuit, gate: GuardGate, may_retry: RetryRule) -> None:
+        """Tell at once what is known of the endpoint, except one of the background: it stands by to probe."""
+        now = asyncio.get_running_loop().time()
+        in_time = gate.deadline is None or now < gate.deadline
+        if gate.priority is Priority.CALLER or may_retry is _never or circuit.stands_by or not in_time:
+            raise circuit.known(now)
+        await gate.stand_by(circuit)
+
+    def _circuit(self, call: Call) -> Circuit:
+        key = (call.identity or call.scope.account, call.scope.region, call.service)
+        circuit = self._circuits.get(key)
+        if circuit is None:
+            where = f"{call.service} in {call.scope.region}"
+            circuit = self._circuits[key] = Circuit(where, self._dice, self._tell_recovery)
+        return circuit
+
+    def _tell_recovery(self) -> None:
+        self.on_recovery()
+
     def _turnstile(self, scope: Scope) -> Turnstile:
         turnstile = self._turnstiles.get(scope)
         if turnstile is None:
-            turnstile = self._turnstiles[scope] = Turnstile(scope, self._limits.of(scope))
+            turnstile = self._turnstiles[scope] = Turnstile(scope, self._limits.of(scope), self.leasing)
         return turnstile
 
     def _pass_at_once(self, queue: Queue, gate: GuardGate) -> bool:
@@ -212,7 +293,12 @@ class Guard:
         return Overloaded(f"the share of {quota.name} is taken for the next {wait:.1f} s", retry_after=wait)
 
     async def _attempt(
-        self, call: Call, queue: Queue, attempt: Callable[[], Awaitable[T]], deadline: float | None
+        self,
+        call: Call,
+        queue: Queue,
+        circuit: Circuit,
+        attempt: Callable[[], Awaitable[T]],
+        deadline: float | None,
     ) -> T:
         loop = asyncio.get_running_loop()
         self.progressed_at = sent_at = loop.time()
@@ -223,13 +309,26 @@ class Guard:
                 answer = await attempt()
         except TimeoutError:
             outcome = Outcome.TIMEOUT
-            raise TimedOut(f"{call.operation}: no answer within {loop.time() - sent_at:.1f} s") from None
+            failure = TimedOut(f"{call.operation}: no answer within {loop.time() - sent_at:.1f} s")
+            if loop.time() >= until:
+                circuit.failed(failure, loop.time(), sent_at)
+            else:  # the caller's deadline was too short to tell
+                circuit.abandoned()
+            raise failure from None
         except SidecarError as error:
             outcome = _outcome(error)
+            if isinstance(error, Unreachable):
+                circuit.failed(error, loop.time(), sent_at)
+            else:
+                circuit.answered()
             self._take_note(queue, error, sent_at)
+            raise
+        except BaseException:
+            circuit.abandoned()
             raise
         else:
             outcome = Outcome.OK
+            circuit.answered()
             queue.answered(loop.time(), sent_at)
             return answer
         finally:
@@ -239,7 +338,8 @@ class Guard:
     def _take_note(self, queue: Queue, error: SidecarError, sent_at: float) -> None:
         if isinstance(error, Throttled):
             now = asyncio.get_running_loop().time()
-            _blamed(queue, error, now).slow_down(now, sent_at)
+            quota = _blamed(queue, error, now)
+            quota.slow_down(now, sent_at, queue.amount(quota))
         elif isinstance(error, AccessDenied | NotFound):
             queue.refund()  # a batch that is not permitted must not hold up the single calls that replace it
         queue.turnstile.turn()

@@ -36,6 +36,14 @@ BUDGET_APPLIED: Final = "budget_applied"
 QUOTAS_DISCOVERED: Final = "quotas_discovered"
 QUOTAS_UNKNOWN: Final = "quotas_unknown"
 
+ENDPOINT_LOST: Final = "endpoint_lost"
+ENDPOINT_FOUND: Final = "endpoint_found"
+
+# The fleet
+FLEET_STORE_LOST: Final = "fleet_store_lost"
+FLEET_STORE_FOUND: Final = "fleet_store_found"
+FLEET_SHARES_DIFFER: Final = "fleet_shares_differ"
+
 # Local callers
 REQUEST_CRASHED: Final = "request_crashed"
 SECRET_ACCESSED: Final = "secret_accessed"  # noqa: S105 -- an event

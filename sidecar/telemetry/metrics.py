@@ -59,6 +59,14 @@ class Metrics:
             counts.quota_waits[quota, priority] = Histogram(WAIT_BUCKETS)
         counts.quota_waits[quota, priority].observe(seconds)
 
+    def account_learnt(self, stand_in: str, account: str) -> None:
+        """Count for the account what was counted for the name that stood in for it."""
+        refusals, retries = self._counts.quota_refusals, self._counts.retries
+        for key in [key for key in refusals if key[0] == stand_in]:
+            refusals[account, key[1], key[2]] += refusals.pop(key)
+        for told in [told for told in retries if told[0] == stand_in]:
+            retries[account, told[1], told[2], told[3]] += retries.pop(told)
+
     def quota_refused(self, scope: Scope, quota: str) -> None:
         """Count a request that was not sent, as its deadline would have come before its turn."""
         self._counts.quota_refusals[scope.account, scope.region, quota] += 1

@@ -14,6 +14,7 @@ from sidecar.core.errors import (
     TimedOut,
     Transient,
     Undecryptable,
+    Unintelligible,
     Unreachable,
 )
 from sidecar.core.ports import Call, Priority
@@ -156,10 +157,10 @@ class TestRetry:
         assert (len(world.log), looptime) == (1, 0)
 
     async def test_budget(self, world: World) -> None:
-        """In an outage retries soon are a fifth of the calls; another service has a budget of its own."""
+        """While all fails retries soon are a fifth of the calls; another service has a budget of its own."""
         for _ in range(30):
-            with pytest.raises(Unreachable):
-                await world.background().send(PROBE, world.answer("", *[Unreachable("x")] * 4))
+            with pytest.raises(Unintelligible):
+                await world.background().send(PROBE, world.answer("", *[Unintelligible("x")] * 4))
         assert len(world.log) == 30 + 5 + 29 * 0.2 // 1
         world.log.clear()
         await world.background().send(DECRYPT, world.answer("", Unreachable("x")))

@@ -50,6 +50,7 @@ class Daemon:
     until: float = float("-inf")
     answered: int = 0
     throttled: int = 0
+    is_alone: bool = False
 
     @property
     def rate(self) -> float:
@@ -62,16 +63,19 @@ class Daemon:
         assert self.lease is not None
         return self.lease
 
-    async def renew(self) -> float:
-        """Bid, and give the rate that it may take."""
+    async def renew(self, *, is_lost: bool = False) -> float:
+        """Bid, and give the rate that it may take; where the answer is lost, it keeps to what it had."""
         sent_at = self.clock()
+        if self.need == 0:
+            self.until = sent_at  # it lets go before it says so
         seen = self.lease.turn if self.lease else 0
         safe = min(SAFE, SHARE / self.lease.members) if self.lease else SAFE
-        bid = Bid(self.need, self.share, safe, self.rate, seen, self.answered, self.throttled)
-        self.lease = await self.store.renew(self.pool, self.name, bid)
-        self.until = sent_at + self.lease.lasts
-        self.answered = self.throttled = 0
-        return self.lease.rate
+        bid = Bid(self.need, self.share, safe, self.rate, seen, self.answered, self.throttled, self.is_alone)
+        lease = await self.store.renew(self.pool, self.name, bid)
+        if not is_lost:
+            self.lease, self.until = lease, sent_at + lease.lasts
+            self.answered = self.throttled = 0
+        return lease.rate
 
 
 @dataclass
@@ -147,10 +151,20 @@ class LeaseStoreConformance(ABC):
         fleet = await self.grown(clock, exits, [10, 50, 1_000, 5_000])
         assert [daemon.rate for daemon in fleet.daemons] == pytest.approx([10, 50, 370, 370])
 
-    async def test_nobody_has_nothing(self, clock: Hands, exits: AsyncExitStack) -> None:
-        """Even who needs nothing keeps a trickle beside those who need more than there is."""
-        fleet = await self.grown(clock, exits, [0, 5_000])
-        assert 0 < fleet.daemons[0].rate < SHARE / 20
+    async def test_who_needs_nothing_rests(self, clock: Hands, exits: AsyncExitStack) -> None:
+        """It gives its lease back at once, and is still counted among the members long afterwards."""
+        fleet = await self.grown(clock, exits, [100, 5_000])
+        fleet.daemons[0].need = 0
+        assert await fleet.daemons[0].renew() == 0
+        await fleet.daemons[0].renew()
+        resting = fleet.daemons.pop(0)
+        await fleet.rounds(5 * int(LASTING / ROUND))
+        assert fleet.daemons[0].rate == pytest.approx(SHARE)
+        assert fleet.daemons[0].agreed.members == 2
+        resting.need = 100
+        fleet.daemons.append(resting)
+        await fleet.rounds(int(LASTING / ROUND))
+        assert resting.rate == 100
 
     async def test_late_joiner(self, clock: Hands, exits: AsyncExitStack) -> None:
         """Whoever comes late has its part within one lease time."""
@@ -162,9 +176,9 @@ class LeaseStoreConformance(ABC):
     async def test_unused_rate_goes_back(self, clock: Hands, exits: AsyncExitStack) -> None:
         """What one needs no more the others have within one lease time."""
         fleet = await self.grown(clock, exits, [1_000, 1_000])
-        fleet.daemons[0].need = 0
+        fleet.daemons[0].need = 5
         await fleet.rounds(int(LASTING / ROUND))
-        assert fleet.daemons[1].rate > 0.95 * SHARE
+        assert fleet.daemons[1].rate == pytest.approx(SHARE - 5)
 
     async def test_dead_daemon(self, clock: Hands, exits: AsyncExitStack) -> None:
         """A daemon that dies with a lease in hand blocks it until it ends, and no longer than one lease time more."""
@@ -238,6 +252,19 @@ class LeaseStoreConformance(ABC):
         await fleet.rounds(int(LASTING / ROUND))
         assert [daemon.rate for daemon in fleet.daemons] == pytest.approx([200, 300, 300])
 
+    async def test_back_after_an_outage(self, clock: Hands, exits: AsyncExitStack) -> None:
+        """Whoever comes back first finds others alone still: safe minimums for one lease time."""
+        fleet = await self.grown(clock, exits, [5_000] * 2)
+        clock.now += 2 * LASTING
+        first = fleet.daemons[0]
+        first.is_alone = True
+        assert await first.renew() <= SAFE
+        clock.now += ROUND
+        first.is_alone = False
+        assert await first.renew() <= SAFE
+        await fleet.rounds(2 * int(LASTING / ROUND))
+        assert first.rate == pytest.approx(SHARE / 2)
+
     async def test_memory_from_the_past(self, clock: Hands, exits: AsyncExitStack) -> None:
         """A store that was set back, and has forgotten the last leases, learns like one that is new."""
         fleet = await self.grown(clock, exits, [50])
@@ -253,10 +280,7 @@ class LeaseStoreConformance(ABC):
         for _ in range(150):
             daemon = dice.choice(fleet.daemons)
             daemon.need = dice.choice([0, 1, 50, 2_000])
-            before = (daemon.lease, daemon.until)
-            await daemon.renew()
-            if dice.random() < 0.2:
-                daemon.lease, daemon.until = before  # the answer was lost
+            await daemon.renew(is_lost=dice.random() < 0.2)
             if dice.random() < 0.1:
                 await self.join(fleet, exits, 400)
             clock.now += dice.random() * 0.6
