@@ -1,0 +1,40 @@
+"""Measure every figure, or those that are named, and end with 1 when a goal is missed: `python -m bench [NAME ...]`."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from bench import decryptions, hold, memory, polling, crowd, start, throughput
+from bench.figures import Figure, table
+
+FIGURES: Final[dict[str, Callable[[], list[Figure]]]] = {
+    "start": start.measure,
+    "memory": memory.measure,
+    "crowd": crowd.measure,
+    "decryptions": decryptions.measure,
+    "polling": polling.measure,
+    "hold": hold.measure,
+    "throughput": throughput.measure,
+}
+
+
+def main(names: Sequence[str]) -> int:
+    """Measure, print, and give the exit code."""
+    if unknown := set(names) - FIGURES.keys():
+        print(f"bench: there is no {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}", file=sys.stderr)
+        return 2
+    figures = [figure for name in names or FIGURES for figure in _measure(name)]
+    print(table(figures))
+    return int(any(figure.met is False for figure in figures))
+
+
+def _measure(name: str) -> list[Figure]:
+    began = time.perf_counter()
+    figures = FIGURES[name]()
+    print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,39 @@
+"""How much memory the `run` process takes, alone, in its production environment, over TLS, with both sources in use."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from bench.figures import Figure
+from bench.running import declared, pause, until, world
+
+GOALS: Final = {100: 64, 10_000: 80}  # MiB
+OPTIONAL: Final = frozenset({"aws_encryption_sdk", "boto3", "flask", "jinja2", "moto", "redis", "werkzeug"})
+"""What a daemon without the features that need them must not import. `rich`, which structlog would, is only installed
+with the tests' tools: the environment that is measured has none of these."""
+
+
+def measure() -> list[Figure]:
+    """Weigh few secrets, and many; then look for what should not be there, where it could be."""
+    return [*(_weigh(secrets, goal) for secrets, goal in GOALS.items()), _search()]
+
+
+def _weigh(secrets: int, goal: int) -> Figure:
+    with world(secrets - 1, 1) as here, here.daemon(here.configure(declared(secrets - 1, 1))) as daemon:
+        until(daemon.ready, within=60)
+        pause(5)
+        resident = daemon.resident() / 1024
+    return Figure(f"resident memory, {secrets:,} secrets", f"<= {goal} MiB", f"{resident:.1f} MiB", resident <= goal)
+
+
+def _search() -> Figure:
+    """Look into a daemon that runs where optional packages are installed."""
+    with (
+        world(1, 1) as here,
+        here.daemon(
+            here.configure(declared(1, 1)), entry=("-m", "bench.inside"), python=Path(sys.executable)
+        ) as daemon,
+    ):
+        until(daemon.ready, within=20)
+        found = sorted(OPTIONAL & daemon.look_inside().modules)
+    return Figure("optional packages imported", "none", ", ".join(found) or "none", not found)
