@@ -7,6 +7,7 @@ import errno
 import fcntl
 import grp
 import os
+import resource
 import socket
 import stat
 import sys
@@ -21,7 +22,17 @@ from sidecar.core.errors import BindError
 
 _MAX_PATH: Final = 103 if sys.platform == "darwin" else 107  # bytes of sockaddr_un.sun_path, but for the closing NUL
 BACKLOG: Final = 1024  # an app that starts may open all its connections at once
+_MOST_FILES: Final = 65_536
 _NEIGHBOURS: Final = 100  # ports that `bind_next_tcp` tries
+
+
+def allow_connections() -> None:
+    """Raise the limit of open files as far as this process may: each caller's connection is one, and 1,024 are few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        with suppress(ValueError, OSError):  # a system may promise more than it grants
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import structlog
 
 from sidecar import app
 from sidecar.accounts import SystemAccounts
+from sidecar.api.sockets import allow_connections
 from sidecar.app import Bound
 from sidecar.cli.sources import find_config, read_text
 from sidecar.core.config.loading import load
@@ -39,6 +40,7 @@ def run(
     `on_bound` is called once the socket answers. Raises ConfigError when the first reading fails, and BindError.
     """
     weakness = harden()
+    allow_connections()
     config = read()
     set_up_logs(config.log.level, config.log.format, sys.stderr)
     if weakness:

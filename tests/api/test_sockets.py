@@ -2,6 +2,7 @@ import errno
 import fcntl
 import grp
 import os
+import resource
 import socket
 import stat
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.api.sockets import AddressTaken, UnixListener, bind_next_tcp, bind_tcp, bind_unix, verify
+from sidecar.api.sockets import (
+    AddressTaken,
+    UnixListener,
+    allow_connections,
+    bind_next_tcp,
+    bind_tcp,
+    bind_unix,
+    verify,
+)
 from sidecar.core.config.units import Address
 from sidecar.core.errors import BindError
 from tests.api.users import as_user, needs_root
@@ -250,3 +259,18 @@ class TestTcp:
             taken = server.getsockname()[1]
             with closing(bind_next_tcp(Address("127.0.0.1", taken))) as found:
                 assert taken < found.getsockname()[1] < taken + 100
+
+
+def test_connections_are_as_many_as_the_system_lets_there_be() -> None:
+    """The usual limit of 1,024 open files would end a thousand callers; a higher one stays."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = before[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        allow_connections()
+        raised, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert raised == (min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536)
+        allow_connections()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (raised, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
