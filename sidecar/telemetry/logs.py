@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, TextIO
 
@@ -51,10 +52,24 @@ def set_up_logs(level: LogLevel, log_format: LogFormat | None, stream: TextIO) -
             _renderer(log_format, stream),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=lambda *_: Lines(stream),
         cache_logger_on_first_use=False,  # a reload may change all this
     )
     _route_libraries(threshold)
+
+
+class Lines(structlog.WriteLogger):
+    """Writes lines; one that the stream does not take (a full disk, a reader that has gone) is lost.
+
+    Raised, it would end whoever had something to tell, and with it the daemon that others live on.
+    """
+
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warning = error = critical = msg
 
 
 def hide(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

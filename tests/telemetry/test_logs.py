@@ -178,6 +178,24 @@ def test_an_exception_is_told_without_foreign_text(error: BaseException, text: s
     assert logs.told(error) == text
 
 
+class Full(io.StringIO):
+    """A stream that takes no more: a disk that is full, or a pipe whose reader has gone."""
+
+    def write(self, _text: str) -> int:
+        """Take nothing."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("log_format", LogFormat)
+def test_a_line_that_cannot_be_written_is_lost(log: Log, log_format: LogFormat) -> None:
+    """It is not raised: values are worth more than lines."""
+    log.stream = Full()
+    log.set_up(log_format=log_format)
+    structlog.get_logger().error("check_failed")
+    logging.getLogger("lib").error("so does this")
+    assert log.text == ""
+
+
 class Spelt:
     """Something with a text of its own."""
 
