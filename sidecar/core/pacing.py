@@ -15,17 +15,21 @@ START_RATE: Final = 20.0
 FLOOR_RATE: Final = 0.1
 """One call in ten seconds, however often AWS throttles: less would not notice that it has stopped."""
 
-FIRST_RISE: Final = 5.0
-"""What each answer adds to the rate (per second) before the first throttling: a quarter of the start, so that twenty
-calls of 50 ms are done in 0.3 s. Ten would save 0.1 s, and make a thousand daemons that start together half as slow
-again."""
+FIRST_RISE: Final = 2.0
+"""What each answer adds to the rate (per second) before the first throttling: twenty calls of 20 ms are done in 0.4 s,
+of 100 ms in 0.6 s. Five would halve that, and make a hundred daemons that start together twice as much throttled."""
 
-RISE: Final = 0.1
-"""What each answer adds afterwards. Where many daemons press on one quota, the part of their calls that is throttled
-settles near 2 x RISE / rate: more would hurt the others, less would take minutes to recover."""
+RISE: Final = 0.05
+"""What each answer adds afterwards, and as much for each second between two answers: who was cut far down must not wait
+for minutes. Where many daemons press on one quota, the part of their calls that is throttled settles near
+2 x RISE x (1 + 1 / rate) / rate: more would hurt the others, less would take minutes to recover. `make stampede` shows
+what comes of it."""
 
 CUT: Final = 0.5
-"""What a throttling leaves of the rate."""
+"""What a throttling leaves of the rate, or of what was used of it in the last second where that was less."""
+
+LEAST_USED: Final = 1.0
+"""Calls per second that count as used at least: the one that was throttled."""
 
 LEASED_CUT: Final = 0.9
 """What a throttling leaves of a leased rate, until the next lease. The fleet goes slower together, by how much is
@@ -70,8 +74,9 @@ BACKOFF_CAP: Final = 20.0
 RETRY_SHARE: Final = 0.2
 """Retries per call, in the long run: an outage makes no more than a fifth more traffic."""
 
-RETRY_RESERVE: Final = 5.0
-"""Retries that may be saved up: the few that a daemon with one call a minute needs in bad luck."""
+RETRY_RESERVE: Final = 10.0
+"""Retries that may be saved up: what twenty calls need where a third of all are throttled, as in the first seconds
+after a thousand daemons started together."""
 
 EARLY: Final = 1e-3
 """Seconds by which a loop's timer may fire early: what is due within them is due."""
@@ -133,15 +138,15 @@ def burst_of(rate: float, least: float = BURST_CALLS) -> float:
 
 
 class Steering:
-    """The rate of one bucket: up a constant step with each answer, down to half on throttling (AIMD)."""
+    """The rate of one bucket: up a step with each answer, down to half of what was used on throttling (AIMD)."""
 
-    __slots__ = ("_cut", "_cut_at", "_step", "ceiling", "rate")
+    __slots__ = ("_cut", "_cut_at", "_step", "_step_per_second", "ceiling", "rate")
 
     def __init__(self, ceiling: float, start: float = START_RATE) -> None:
         """Begin low, below the share of the quota that is `ceiling`."""
         self.ceiling = ceiling
         self.rate = min(start, ceiling)
-        self._step = FIRST_RISE
+        self._step, self._step_per_second = FIRST_RISE, 0.0
         self._cut = CUT
         self._cut_at = -inf
 
@@ -153,13 +158,19 @@ class Steering:
     def succeeded(self, sent_at: float, amount: float = 1) -> None:
         """Rise, unless the call was sent before the last cut: it says nothing of the rate since."""
         if sent_at > self._cut_at:
-            self.rate = min(self.ceiling, self.rate + self._step * amount)
+            step = self._step + self._step_per_second / self.rate  # an answer comes each 1 / rate seconds
+            self.rate = min(self.ceiling, self.rate + step * amount)
 
-    def throttled(self, now: float, sent_at: float) -> None:
-        """Halve the rate, once for all the calls that were under way together (one round trip)."""
+    def throttled(self, now: float, sent_at: float, used: float = inf) -> None:
+        """Halve the rate, once for all the calls that were under way together (one round trip).
+
+        `used` is how much of it was taken over the last second: half of what was allowed but not used would not slow
+        the calls that AWS has just refused.
+        """
         if sent_at > self._cut_at:
-            self.rate = max(min(FLOOR_RATE, self.ceiling), self._cut * self.rate)
-            self._step = min(self._step, RISE) if self._cut == CUT else self._step
+            self.rate = max(min(FLOOR_RATE, self.ceiling), self._cut * min(self.rate, max(LEAST_USED, used)))
+            if self._cut == CUT:
+                self._step, self._step_per_second = min(self._step, RISE), RISE
             self._cut_at = now
 
     def limit(self, ceiling: float) -> None:
@@ -170,12 +181,12 @@ class Steering:
     def lease(self, rate: float) -> None:
         """Take a rate that is granted: nobody else has it, so there is no creeping up to it."""
         self.ceiling = self.rate = rate
-        self._step, self._cut = LEASED_RISE * rate, LEASED_CUT
+        self._step, self._step_per_second, self._cut = LEASED_RISE * rate, 0.0, LEASED_CUT
 
     def keep(self, rate: float) -> None:
         """Go on alone at a rate that should be free, and no higher."""
         self.ceiling = self.rate = rate
-        self._step, self._cut = RISE, CUT
+        self._step, self._step_per_second, self._cut = RISE, RISE, CUT
 
 
 class Tally:

@@ -9,6 +9,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Protocol
 
 from sidecar.core.pacing import (
@@ -149,7 +150,7 @@ class Quota:
         """Take note that AWS throttled and that it was because of this quota."""
         self.throttled += 1
         self.blamed += amount
-        self.steering.throttled(now, sent_at)
+        self.steering.throttled(now, sent_at, inf if self.leased else self.tally.per_second(now))
         self.bucket.retune(now, self.steering.rate)
 
     def adopt(self, now: float, limit: float, ceiling: float) -> None:

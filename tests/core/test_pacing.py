@@ -114,7 +114,7 @@ class TestSteering:
         steering = Steering(100)
         steering.succeeded(1, 1)
         assert steering.rate == START_RATE + FIRST_RISE
-        steering.succeeded(1, 20)
+        steering.succeeded(1, 50)
         assert steering.rate == 100
 
     def test_halves_once_a_round_trip(self) -> None:
@@ -133,7 +133,25 @@ class TestSteering:
         steering.succeeded(10.01)
         assert steering.rate == START_RATE / 2
         steering.succeeded(10.1)
-        assert steering.rate == START_RATE / 2 + RISE
+        assert steering.rate == pytest.approx(10 + RISE + RISE / 10)
+
+    def test_rises_by_the_second_too(self) -> None:
+        """At a call in ten seconds each answer stands for ten seconds: three of them, and it calls each second."""
+        steering = Steering(1_000)
+        for at in range(20):
+            steering.throttled(at + 0.05, at)
+        rates = [steering.rate]
+        for at in (30, 40, 42):
+            steering.succeeded(at)
+            rates.append(steering.rate)
+        assert rates == pytest.approx([FLOOR_RATE, 0.65, 0.777, 0.891], abs=0.001)
+
+    @pytest.mark.parametrize(("used", "left"), [(1_000, START_RATE / 2), (6, 3), (0.5, 0.5)])
+    def test_leaves_half_of_what_was_used(self, used: float, left: float) -> None:
+        """Of a rate that was not used up half of what was used is left; the throttled call counts as used."""
+        steering = Steering(1_000)
+        steering.throttled(10.05, 10, used)
+        assert steering.rate == left
 
     @given(st.floats(0.01, 1_000), st.lists(st.booleans(), max_size=100))
     def test_stays_between_floor_and_ceiling(self, ceiling: float, answers: list[bool]) -> None:
@@ -190,7 +208,7 @@ class TestBudget:
     def test_earns_again(self) -> None:
         """Spent to the end, five calls earn the next retry."""
         budget = Budget()
-        assert [budget.spend() for _ in range(6)] == [True] * 5 + [False]
+        assert [budget.spend() for _ in range(11)] == [True] * 10 + [False]
         for _ in range(4):
             budget.earn()
         assert not budget.spend()

@@ -17,6 +17,7 @@ from sidecar.core.errors import (
     Unintelligible,
     Unreachable,
 )
+from sidecar.core.pacing import FIRST_RISE, RISE, START_RATE
 from sidecar.core.ports import Call, Priority
 from sidecar.core.quotas import Limits, QuotaReading, Scope, charges
 from sidecar.engine.guard import BACKGROUND_ATTEMPTS, CALL_TIMEOUT, Guard, GuardGate
@@ -28,6 +29,8 @@ SCOPE = Scope("111111111111", "eu-west-1")
 PROBE = Call("ssm", "GetParameters", SCOPE, charges("ssm", "GetParameters", 0))
 FETCH = Call("ssm", "GetParameters", SCOPE, charges("ssm", "GetParameters", 1))
 DECRYPT = Call("kms", "Decrypt", SCOPE, charges("kms", "Decrypt"))
+
+ROSE = RISE + RISE / 0.5  # what one answer adds at half a call a second
 
 
 @dataclass
@@ -161,7 +164,7 @@ class TestRetry:
         for _ in range(30):
             with pytest.raises(Unintelligible):
                 await world.background().send(PROBE, world.answer("", *[Unintelligible("x")] * 4))
-        assert len(world.log) == 30 + 5 + 29 * 0.2 // 1
+        assert len(world.log) == 30 + 10 + 29 * 0.2 // 1
         world.log.clear()
         await world.background().send(DECRYPT, world.answer("", Unreachable("x")))
         assert len(world.log) == 2
@@ -370,22 +373,22 @@ class TestSteering:
     """AWS's throttling slows what it is about, and nothing else."""
 
     async def test_named_quota_slows(self, world: World) -> None:
-        """KMS throttles behind SSM: its rate is halved, that of ssm.get stays."""
+        """KMS throttles behind SSM: half of the one call in its last second is left, ssm.get keeps its rate."""
         await world.background().send(FETCH, world.answer("", Throttled("x", quota="kms.symmetric")))
-        assert (world.reading("kms.symmetric").rate, world.reading("ssm.get").rate) == (5 + 0.1, 4)
+        assert (world.reading("kms.symmetric").rate, world.reading("ssm.get").rate) == (0.5 + ROSE, 4)
         assert (world.reading("kms.symmetric").throttled, world.reading("ssm.get").throttled) == (1, 0)
 
     async def test_unnamed_quota_is_the_nearest_to_its_limit(self, world: World) -> None:
         """Of ssm.get (1 of 4 used) and kms.symmetric (1 of 10) the first is to blame."""
         await world.background().send(FETCH, world.answer("", Throttled("x")))
         assert (world.reading("kms.symmetric").throttled, world.reading("ssm.get").throttled) == (0, 1)
-        assert world.reading("ssm.get").rate == 2 + 0.1
+        assert world.reading("ssm.get").rate == 0.5 + ROSE
 
     async def test_named_quota_that_was_not_charged(self, world: World) -> None:
         """A quota that only the error knows is slowed all the same."""
         with pytest.raises(Throttled):
             await world.background().once().send(PROBE, world.answer("", Throttled("x", quota="kms.symmetric")))
-        assert (world.reading("kms.symmetric").rate, world.reading("ssm.get").rate) == (5, 4)
+        assert (world.reading("kms.symmetric").rate, world.reading("ssm.get").rate) == (0.5, 4)
 
     async def test_other_failures_do_not_slow(self, world: World) -> None:
         """An outage is no reason to go slower."""
@@ -394,20 +397,20 @@ class TestSteering:
         assert world.reading("ssm.get").rate == 4
 
     async def test_those_who_wait_feel_it(self, world: World) -> None:
-        """A cut moves the time of who waits already: a quarter of a second becomes half of one."""
+        """A cut moves the time of who waits already: a quarter of a second becomes a whole one."""
         await world.background().send(PROBE, world.answer())
         throttled = asyncio.Task(world.caller().once().send(PROBE, world.answer("t", Throttled("x"))))
         waiting = asyncio.Task(world.caller().send(PROBE, world.answer("w")))
         assert isinstance((await asyncio.gather(throttled, waiting, return_exceptions=True))[0], Throttled)
-        assert world.log[1:] == [("t", 0), ("w", 0.5)]
+        assert world.log[1:] == [("t", 0), ("w", 1)]
 
     async def test_rises_to_its_share(self) -> None:
         """A daemon alone makes twenty calls of 50 ms, one after the other's answer or not, within a second."""
         world = World(Limits(0.1))
         call = Call("secretsmanager", "GetSecretValue", SCOPE, charges("secretsmanager", "GetSecretValue"))
         await asyncio.gather(*(world.background().send(call, world.answer(takes=0.05)) for _ in range(20)))
-        assert world.log[-1][1] < 0.4
-        assert 100 < world.reading("sm.get").rate <= 1_000
+        assert world.log[-1][1] < 0.5
+        assert world.reading("sm.get").rate == START_RATE + 20 * FIRST_RISE
 
     async def test_adopts_other_limits(self, world: World) -> None:
         """After a reload quotas in use keep to the new share, those unused so far too."""
