@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bench import decryptions, hold, memory, polling, crowd, start, throughput
+from bench import crowd, decryptions, hold, memory, polling, start, throughput
 from bench.figures import Figure, table
 
 FIGURES: Final[dict[str, Callable[[], list[Figure]]]] = {
