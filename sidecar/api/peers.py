@@ -86,7 +86,8 @@ def parse_xucred(credentials: bytes, pid: bytes) -> Caller:
     """Read what LOCAL_PEERCRED and LOCAL_PEERPID give."""
     _version, uid, count, *groups = _XUCRED.unpack(credentials)
     (number,) = _GID.unpack(pid)
-    return Caller(uid=uid, gid=groups[0], groups=frozenset(groups[1:count]), pid=number or None)
+    gid = groups[0] if count else -1  # an empty place reads as 0, which is a group
+    return Caller(uid=uid, gid=gid, groups=frozenset(groups[1:count]), pid=number or None)
 
 
 _ASK: Final[dict[str, Callable[[Connected], Caller]]] = {"linux": _ask_linux, "darwin": _ask_macos}

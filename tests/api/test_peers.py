@@ -123,6 +123,11 @@ class TestMacos:
         credentials = struct.pack("IIh2x16I", 0, 501, 3, 20, 12, 61, *[0] * 13)
         assert parse_xucred(credentials, struct.pack("I", 99)) == Caller(501, 20, frozenset({12, 61}), 99)
 
+    def test_no_group_is_not_the_first(self) -> None:
+        """A caller without groups is not in wheel, whose number is what an empty place holds."""
+        credentials = struct.pack("IIh2x16I", 0, 501, 0, *[0] * 16)
+        assert not parse_xucred(credentials, struct.pack("I", 99)).is_in(0)
+
 
 @pytest.mark.parametrize(("platform", "known"), [("linux", True), ("darwin", True), ("win32", False), ("aix", False)])
 def test_some_systems_tell_nothing(platform: str, *, known: bool) -> None:
