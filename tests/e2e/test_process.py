@@ -1,6 +1,8 @@
 """What the process is: nothing optional in memory, no core dump, no debugger, a file for its socket and no more."""
 
+import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +13,16 @@ import pytest
 
 from tests.aws_fixtures import AwsAccount
 from tests.e2e.conftest import Lend
-from tests.e2e.processes import BOUND, environment, short_folder, spawned
+from tests.e2e.processes import (
+    BOUND,
+    PROGRAM,
+    Daemon,
+    Lines,
+    configuration,
+    environment,
+    short_folder,
+    spawned,
+)
 
 OPTIONAL = (
     "aws_encryption_sdk",
@@ -33,7 +44,7 @@ OPTIONAL = (
 Not `rich`: structlog takes it in by itself where it is installed, as the tools of development have it.
 """
 
-PROGRAM = """
+TOLD_BY_ITSELF = """
 import ctypes, json, os, resource, sys
 from sidecar.cli.daemon import load_config, run
 def tell(bound, config):
@@ -51,7 +62,7 @@ def told(lend_account: Lend) -> Iterator[tuple[dict[str, object], set[str]]]:
     with lend_account() as account, short_folder() as folder:
         fill(account)
         environ = environment(account, SIDECAR_CONFIG_YAML=json.dumps(sections(folder)))
-        with spawned([sys.executable, "-c", PROGRAM], environ, folder) as (process, out, log):
+        with spawned([sys.executable, "-c", TOLD_BY_ITSELF], environ, folder) as (process, out, log):
             log.wait_for(lambda line: "daemon_ready" in line)
             process.send_signal(signal.SIGTERM)
             assert process.wait(BOUND) == 0
@@ -84,6 +95,31 @@ def test_what_is_not_configured_is_not_imported(told: tuple[dict[str, object], s
 def test_its_memory_is_its_own(told: tuple[dict[str, object], set[str]]) -> None:
     """No core dump can be written, no process of the same user can look in."""
     assert told[0] == {"dumpable": 0, "core": [0, 0]}
+
+
+def test_it_outlives_the_reader_of_its_log(aws: AwsAccount, folder: Path) -> None:
+    """When the collector of its lines dies, it goes on serving what changes, reloads and ends in good order."""
+    aws.put_parameter("/a", "one")
+    text = json.dumps(configuration(folder, {"secrets": {"a": "ssm:/a"}, "cache": {"refresh": "1s"}}))
+    (folder / "sidecar.yaml").write_text(text)
+    reader, writer = os.pipe()
+    with subprocess.Popen(
+        [PROGRAM, "run", "--config", "sidecar.yaml"], cwd=folder, env=environment(aws), stderr=writer
+    ) as process:
+        os.close(writer)
+        with os.fdopen(reader, "rb") as lines:
+            next(line for line in lines if b"daemon_ready" in line)
+        daemon = Daemon(process, Lines(io.BytesIO()), folder)
+        held = daemon.value("a")
+        aws.put_parameter("/a", "two")
+        changed = daemon.value("a", If_None_Match=held.etag)
+        aws.fake.fault("outage")
+        daemon.reload("nonsense: 1")
+        while not daemon.get("/v1/secrets/a").json["reason"]:
+            daemon.value("a", If_None_Match=changed.etag, Prefer="wait=1")
+        assert daemon.value("a").body == b"two"
+        daemon.end()
+    assert not (folder / "s").exists()
 
 
 @pytest.mark.parametrize("command", ["version", "get", "status"])
