@@ -53,7 +53,8 @@ def _is_json(text: str) -> bool:
     if not text.lstrip(" \t\r\n").startswith(("{", "[")):
         return False
     with suppress(ValueError, RecursionError):
-        json.loads(text)
+        # JSON's numbers have any length; NaN and Infinity, which Python reads, are none: `int` refuses them.
+        json.loads(text, parse_int=str, parse_constant=int)
         return True
     return False
 
