@@ -36,7 +36,7 @@ from sidecar.core.refs import Ref
 from sidecar.engine.clock import SystemClock
 from sidecar.engine.engine import Engine, World
 from sidecar.engine.guard import Guard
-from sidecar.footprint import spare_from_collection
+from sidecar.footprint import give_back_code, spare_from_collection
 from sidecar.planning.plan import foresee
 from sidecar.telemetry import Gauges, Metrics, events
 from sidecar.telemetry.logs import set_up_logs
@@ -264,6 +264,7 @@ class App:
             if ready != was_ready:
                 log.info(events.DAEMON_READY if ready else events.DAEMON_UNREADY)
                 spare_from_collection()
+                give_back_code()
             was_ready = ready
             await asyncio.sleep(_UNREADY_LOOK if ready else _READY_LOOK)
 
