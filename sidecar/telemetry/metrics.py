@@ -3,8 +3,12 @@
 Counting is on the path of every cache hit: no lock, no await, well under a microsecond. Must not decide anything.
 """
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+import asyncio
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from sidecar import __version__
 from sidecar.core.config.types import PerSecret
@@ -13,6 +17,18 @@ from sidecar.core.quotas import Scope
 from sidecar.telemetry.counts import HTTP_BUCKETS, REQUEST_BUCKETS, WAIT_BUCKETS, Counts, Gauges, Histogram
 from sidecar.telemetry.exposition import Exposition
 from sidecar.telemetry.labels import CacheResult, HttpRoute, KmsReason, Listener, Outcome, Refreshed
+
+
+class _Collected(Collector):
+    """Families that were made before."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        """Take them."""
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        """Give them."""
+        return self._families
 
 
 class Metrics:
@@ -35,6 +51,15 @@ class Metrics:
         """Give the content type and the text of all series, in the format that the Accept header prefers."""
         encode, content_type = choose_encoder(accept)
         return content_type, encode(self._registry)
+
+    async def render_in_turns(self, accept: str) -> tuple[str, bytes]:
+        """Give the same, and let others have their turn after each family: all of 10,000 secrets would take 30 ms."""
+        families = []
+        for family in self._registry.collect():
+            families.append(family)
+            await asyncio.sleep(0)
+        encode, content_type = choose_encoder(accept)
+        return content_type, encode(_Collected(families))
 
     def request_finished(self, service: str, operation: str, outcome: Outcome, seconds: float) -> None:
         """Count one attempt on the wire, `service` and `operation` as botocore spells them."""

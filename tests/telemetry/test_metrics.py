@@ -271,6 +271,16 @@ class TestRendering:
         families = {family.name: family for family in parse_openmetrics(body.decode())}  # type: ignore[no-untyped-call]  # theirs
         assert families["sidecar_secret_state"].samples[0].labels == {"name": "secret-0"}
 
+    async def test_in_turns_it_is_the_same(self, scrape: Scrape) -> None:
+        """A scrape that lets others have their turn shows what one at a stroke does."""
+        scrape.read(secrets(2))
+        content_type, body = await scrape.metrics.render_in_turns("")
+        ours = [line for line in body.decode().splitlines() if line.startswith("sidecar_")]
+        assert (content_type, ours) == (
+            scrape.metrics.render("")[0],
+            [line for line in scrape.series() if line.startswith("sidecar_")],
+        )
+
     def test_names_follow_the_conventions(self, scrape: Scrape) -> None:
         """Counters end in _total, times in _seconds, and everything of ours begins with sidecar_."""
         names = {re.split(r"[{ ]", line)[0] for line in scrape.series()}
