@@ -33,7 +33,7 @@ async def serve_readyz(services: Services, _ask: Ask) -> Answer:
 async def serve_metrics(services: Services, ask: Ask) -> Answer:
     """Answer with all series, as OpenMetrics to those who can read it."""
     accepts_openmetrics = _OPENMETRICS in ask.headers.get("accept", "")
-    content_type, body = services.metrics.render(_OPENMETRICS if accepts_openmetrics else "")
+    content_type, body = await services.metrics.render_in_turns(_OPENMETRICS if accepts_openmetrics else "")
     return Answer(HTTPStatus.OK, body, content_type, UNCACHED)
 
 
