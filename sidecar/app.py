@@ -158,8 +158,7 @@ class App:
         self._listen_to_signals()
         where = listeners.bound
         log.info(events.DAEMON_STARTED, version=__version__, socket=where.unix, ops=where.ops)
-        for warning in self._config.warnings:
-            log.warning(events.CONFIG_WARNED, what=warning)
+        tell_warnings(self._config)
         outlook = self._services.outlook
         if outlook.start_seconds > SLOW_START:
             log.warning(events.SLOW_START_EXPECTED, seconds=round(outlook.start_seconds), mend=_FASTER)
@@ -207,6 +206,7 @@ class App:
         outlook = await asyncio.to_thread(foresee, config, aws.region)
         before, self._config = self._config, config
         set_up_logs(config.log.level, config.log.format, sys.stderr)
+        tell_warnings(config)
         if config.listen != before.listen:
             log.warning(events.CONFIG_WARNED, what="listen has changed: that takes effect at the next start")
         if (config.identities, config.failover) != (before.identities, before.failover):
@@ -278,6 +278,12 @@ def main(
 ) -> None:
     """Run a daemon until it is told to end; raises what `App.run` raises."""
     uvloop.run(App(config, load=load, any_ops_port=any_ops_port, on_bound=on_bound).run())
+
+
+def tell_warnings(config: Config) -> None:
+    """Say what is allowed but may not be meant."""
+    for warning in config.warnings:
+        log.warning(events.CONFIG_WARNED, what=warning)
 
 
 def build_permits(config: Config) -> Permits:

@@ -57,8 +57,10 @@ def test_a_bad_file_changes_nothing(aws: AwsAccount, start: Start) -> None:
     daemon.process.send_signal(signal.SIGHUP)
     assert "No such file" in daemon.wait_for_next(said, "config_rejected")["problems"][0]
     assert daemon.value("a").body == b"v"
-    said = daemon.reconfigure(configuration(daemon.folder, {"secrets": {"a": "ssm:/a", "b": "ssm:/a"}}))
+    good = {"secrets": {"a": "ssm:/a", "b": "ssm:/a", "t/c": "ssm:/a"}, "trees": {"t": "ssm:/t/"}}
+    said = daemon.reconfigure(configuration(daemon.folder, good))
     daemon.wait_for_next(said, "config_reloaded")
+    assert "t/c is declared too" in daemon.wait_for_next(said, "config_warned")["what"]
     assert daemon.value("b").body == b"v"
 
 
