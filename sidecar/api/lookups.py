@@ -13,7 +13,7 @@ from sidecar.api.asks import Ask
 from sidecar.api.bodies import Body, make_body
 from sidecar.api.problems import NoSuchName, NotKept, WaitEnded
 from sidecar.api.services import Services
-from sidecar.core.errors import BadField, BadRef, SidecarError
+from sidecar.core.errors import BadField, BadRef, SidecarError, told_of
 from sidecar.core.freshness import Fresh, Stale
 from sidecar.core.names import Name
 from sidecar.core.refs import Ref
@@ -202,7 +202,9 @@ def _no_such_name() -> NoSuchName:
 def _why(found: Found, label: str) -> SidecarError:
     lookup = found.lookup
     assert not isinstance(lookup, Fresh | Stale), "what is held is shown"
-    return lookup.failure or WaitEnded(f"{label}: nothing is held yet, and AWS has not answered in time")
+    if lookup.failure is None:
+        return WaitEnded(f"{label}: nothing is held yet, and AWS has not answered in time")
+    return told_of(str(found.entry.ref), lookup.failure)
 
 
 def cache_status(found: Found, lookup: Fresh | Stale) -> str:

@@ -21,9 +21,11 @@
 A message names the secret, never its value, and never quotes a foreign exception's text.
 """
 
+import re
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final, TypeVar
 
 
 class SidecarError(Exception):
@@ -201,6 +203,21 @@ class Overloaded(Transient):
 
 Failure = SecretError | Transient
 """What an ask for a secret can come back with instead of the secret; travels as a value."""
+
+F = TypeVar("F", bound=Failure)
+
+
+_ABOUT: Final = re.compile(r"(?:ssm|sm|kms|s3):\S+(?: and \d+ more)?: ")
+
+
+def told_of(ref: str, failure: F) -> F:
+    """Give a failure that several values share as this one's: who may read one is not told which others there are."""
+    about = _ABOUT.match(str(failure))
+    if about is None or about[0] == f"{ref}: ":
+        return failure
+    told = copy(failure)
+    told.args = (f"{ref}: {str(failure)[about.end() :]}",)
+    return told
 
 
 def kept(failure: Failure) -> Failure:

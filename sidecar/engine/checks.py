@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from sidecar.core import schedule
-from sidecar.core.errors import Failure, Unintelligible
+from sidecar.core.errors import Failure, Unintelligible, told_of
 from sidecar.core.freshness import Trouble, wants_plaintext
 from sidecar.core.ports import Clock, Route, Source
 from sidecar.core.refs import Ref
@@ -245,6 +245,6 @@ def tell(entry: Entry, settled: Settled, before: Trouble | None) -> None:
         if before is not None:
             log.info(events.SECRET_RECOVERED, ref=ref, after=before.failure.label)
         return
-    failure = entry.trouble.failure
+    failure = told_of(ref, entry.trouble.failure)
     if before is None or before.failure.label != failure.label:
         log.warning(events.CHECK_FAILED, ref=ref, why=failure.label, error=str(failure), mend=failure.mend)

@@ -6,7 +6,7 @@ Must not change anything: it reads the store.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar.core.errors import Failure
+from sidecar.core.errors import Failure, told_of
 from sidecar.core.freshness import SERVED, State, state_of
 from sidecar.core.names import Name
 from sidecar.core.ports import Clock
@@ -83,7 +83,7 @@ class Readings:
             confirmed_at=held.confirmed_at + ahead if held else None,
             expires_at=held.confirmed_at + entry.policy.ttl + ahead if held else None,
             next_check_at=self._next_check_at(entry, declared),
-            failure=entry.trouble.failure if entry.trouble else None,
+            failure=told_of(str(entry.ref), entry.trouble.failure) if entry.trouble else None,
         )
 
     def unready(self) -> Iterator[Unready]:
@@ -103,10 +103,11 @@ class Readings:
     def gauges(self) -> Iterator[SecretGauge]:
         """Read what metrics tell of each declared name."""
         now, ahead = self.clock.trust(), self.clock.wall() - self.clock.trust()
+        get = self.store.get
         for declared in self.catalogue:
-            if entry := self.store.get(declared.ref.whole):
-                confirmed_at = entry.held.confirmed_at + ahead if entry.held else None
-                yield SecretGauge(declared.name, entry.state(now), confirmed_at)
+            if entry := get(declared.ref.whole):
+                held = entry.held
+                yield SecretGauge(declared.name, entry.state(now), held.confirmed_at + ahead if held else None)
 
     def entries(self) -> dict[str, int]:
         """Count what is held in memory, by why."""

@@ -1,6 +1,7 @@
 """Who may read what, asked by real processes of several users and groups: the kernel says who they are."""
 
 import json
+import os
 import pwd
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -131,6 +132,21 @@ def test_a_rule_by_reference(daemon: Daemon) -> None:
         ("GET", "/v1/resolve?ref=ssm:/api"),
         ("GET", "/v1/values/api"),
     ) == [200, 200, 403, 403, 403]
+
+
+def test_a_failure_that_values_share_names_no_other(aws: AwsAccount, start: Start) -> None:
+    """In an outage a batch fails as a whole: who may read one value is not told what else there is."""
+    aws.fake.fault("outage")
+    secrets = {f"{kind}-{which}": f"{kind}:/prod/{which}" for kind in ("ssm", "sm") for which in ("mine", "theirs")}
+    rules = [{"uid": os.geteuid(), "allow": ["*-mine"]}]
+    daemon = start(ready=False, secrets=secrets, access=rules, cache={"refresh": "1s"})
+    for name, ref in secrets.items():
+        assert daemon.wait_for("check_failed", ref=ref)["error"].startswith(f"{ref}: ")
+        assert daemon.value(name, Prefer="wait=1").status == (503 if name.endswith("mine") else 403)
+    for target in ("/v1/values/sm-mine", "/v1/values/ssm-mine", "/v1/secrets", "/v1/status"):
+        told = daemon.get(target).body.decode()
+        assert "mine" in told
+        assert "theirs" not in told
 
 
 def test_a_rule_by_a_users_name(daemon: Daemon) -> None:
