@@ -97,7 +97,10 @@ class Store:
 
     def get(self, ref: Ref) -> Entry | None:
         """Find an entry by any spelling that has been seen."""
-        return self._entries.get(self._aliases.get(ref, ref))
+        entry = self._entries.get(ref)
+        if entry is None and (canonical := self._aliases.get(ref)):
+            return self._entries.get(canonical)
+        return entry
 
     def canonical(self, ref: Ref) -> Ref:
         """Give the spelling under which the value is held."""
