@@ -19,7 +19,7 @@ FIRST_RISE: Final = 2.0
 """What each answer adds to the rate (per second) before the first throttling: twenty calls of 20 ms are done in 0.4 s,
 of 100 ms in 0.6 s. Five would halve that, and make a hundred daemons that start together twice as much throttled."""
 
-RISE: Final = 0.05
+RISE: Final = 0.06
 """What each answer adds afterwards, and as much for each second between two answers: who was cut far down must not wait
 for minutes. Where many daemons press on one quota, the part of their calls that is throttled settles near
 2 x RISE x (1 + 1 / rate) / rate: more would hurt the others, less would take minutes to recover. `make stampede` shows

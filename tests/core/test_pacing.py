@@ -144,7 +144,7 @@ class TestSteering:
         for at in (30, 40, 42):
             steering.succeeded(at)
             rates.append(steering.rate)
-        assert rates == pytest.approx([FLOOR_RATE, 0.65, 0.777, 0.891], abs=0.001)
+        assert rates == pytest.approx([FLOOR_RATE, 0.76, 0.899, 1.026], abs=0.001)
 
     @pytest.mark.parametrize(("used", "left"), [(1_000, START_RATE / 2), (6, 3), (0.5, 0.5)])
     def test_leaves_half_of_what_was_used(self, used: float, left: float) -> None:
