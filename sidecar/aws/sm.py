@@ -207,7 +207,7 @@ class SecretsManager:
             operation="BatchGetSecretValue",
             region=self._identity.region,
             parameters={"SecretIdList": [ref.id for ref in refs]},
-            about=f"{refs[0]} and {len(refs) - 1} more",
+            about=f"a request for {len(refs)} secrets",  # which ones is nothing for those who may read one of them
             read=_read_batch,
             plaintexts=len(refs),
         )

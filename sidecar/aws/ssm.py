@@ -210,7 +210,8 @@ def batch_question(refs: Sequence[Ref], region: str, *, decrypted: bool) -> Ques
         operation="GetParameters",
         region=region,
         parameters={"Names": [asked_name(ref) for ref in refs], "WithDecryption": decrypted},
-        about=str(refs[0]) if len(refs) == 1 else f"{refs[0]} and {len(refs) - 1} more",
+        # Which ones is nothing for those who may read one of them.
+        about=str(refs[0]) if len(refs) == 1 else f"a request for {len(refs)} parameters",
         read=_read_batch,
         plaintexts=len(refs) if decrypted else 0,
     )

@@ -257,6 +257,15 @@ class TestBatches:
         assert [type(answers[ref]) for ref in refs] == [Throttled, Throttled]
         assert gate.operations == ["BatchGetSecretValue"]
 
+    async def test_what_was_asked_for_together_names_no_neighbours(
+        self, room: Aws, aws: AwsAccount, gate: OpenGate
+    ) -> None:
+        """Who may read one of them does not learn of the others by what went wrong with all."""
+        refs = plant(aws, "app/a", "app/b")
+        aws.fake.fault("500", service="secretsmanager")
+        for answer in (await room.source(SM).fetch(refs, gate)).values():
+            assert str(answer).startswith("a request for 2 secrets: AWS could not answer")
+
 
 class TestTellings:
     """What an answer says beside the value."""

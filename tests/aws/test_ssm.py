@@ -201,6 +201,15 @@ class TestTransient:
         assert [(type(answer), getattr(answer, "quota", "")) for answer in answers.values()] == [(Throttled, None)] * 2
         assert len(gate.calls) == 1
 
+    async def test_what_was_asked_for_together_names_no_neighbours(
+        self, room: Aws, aws: AwsAccount, gate: OpenGate
+    ) -> None:
+        """Who may read one of them does not learn of the others by what went wrong with all."""
+        refs = plant(aws, "/app/a", "/app/b")
+        aws.fake.fault("500", service="ssm")
+        for answer in (await room.source(SSM).probe(refs, gate)).values():
+            assert str(answer).startswith("a request for 2 parameters: AWS could not answer")
+
     async def test_throttled_by_kms(self, room: Aws, aws: AwsAccount, gate: OpenGate) -> None:
         """Where AWS's message names KMS, its quota is blamed."""
         ref = plant(aws, "/app/a")[0]
