@@ -37,6 +37,9 @@ LEAST: Final[Mapping[str, int]] = {
 
 LONGEST_FOREIGN_LINE: Final = 300
 
+MOST_SAID: Final = 256
+"""So many lines of libraries are remembered, not to be written twice."""
+
 DEEPEST: Final = 12
 """How many frames say where an exception came from."""
 
@@ -133,14 +136,15 @@ class LibraryLines(logging.Handler):
     def __init__(self) -> None:
         """Begin with nothing said."""
         super().__init__()
-        self._said: dict[str, str] = {}  # what each library said last
+        self._said: set[tuple[str, str]] = set()  # by whom, and what
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record, unless it is no news: where credentials were found is said at each look."""
         message, level = _message(record), min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
-        if level <= logging.INFO and self._said.get(record.name) == message:
-            return
-        self._said[record.name] = message
+        if level <= logging.INFO and len(self._said) < MOST_SAID:
+            if (record.name, message) in self._said:
+                return
+            self._said.add((record.name, message))
         structlog.get_logger().log(
             level, events.LIBRARY_LOGGED, logger=record.name, message=message, exc_info=record.exc_info
         )

@@ -224,7 +224,7 @@ class TestLibraries:
         assert line["message"] == "Found credentials in the environment."
 
     def test_what_is_no_news_is_written_once(self, log: Log) -> None:
-        """The same words of the same library again are left out, but for warnings and what is worse."""
+        """The same words of the same library are left out later on, but for warnings and what is worse."""
         for name in ("lib", "other", "lib"):
             logging.getLogger(name).info("Found it in %s.", "the environment")
         logging.getLogger("lib").info("Found it in %s.", "a file")
@@ -235,10 +235,16 @@ class TestLibraries:
             ("lib", "Found it in the environment."),
             ("other", "Found it in the environment."),
             ("lib", "Found it in a file."),
-            ("lib", "Found it in the environment."),
             ("lib", "careful"),
             ("lib", "careful"),
         ]
+
+    def test_a_library_that_always_finds_new_words(self, log: Log) -> None:
+        """What is remembered has a bound; beyond it every line is written."""
+        messages = [*map(str, range(logs.MOST_SAID)), "one more", "one more"]
+        for message in messages:
+            logging.getLogger("lib").info(message)
+        assert [line["message"] for line in log.lines] == messages
 
     @pytest.mark.parametrize(
         "tell",
