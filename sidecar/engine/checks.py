@@ -165,10 +165,8 @@ class Checks:
             if wanted := [entry.ref for entry in entries if wants_fetch(entry, answers.get(entry.ref), now)]:
                 fetched = await source.fetch(wanted, gate)
                 answers |= {ref: with_rotation(answer, answers.get(ref)) for ref, answer in fetched.items()}
-        except Exception as error:  # noqa: BLE001 -- a fault of ours in one source must not stop all others' refresh
-            log.error(  # noqa: TRY400 -- a traceback may quote what the source had in hand
-                events.CHECK_CRASHED, error=type(error).__name__, route=str(entries[0].route.source)
-            )
+        except Exception as error:  # a fault of ours in one source must not stop all others' refresh
+            log.exception(events.CHECK_CRASHED, source=entries[0].route.source)  # told without what it may quote
             answers |= {
                 entry.ref: Unintelligible(f"{entry.ref}: {type(error).__name__} in its source") for entry in entries
             }

@@ -119,10 +119,9 @@ class Trees:
             await self._walk(tree, gate)
         except (SecretError, Transient) as failure:
             return kept(failure)
-        except Exception as error:  # noqa: BLE001 -- a fault of ours in one source must not stop all others' refresh
-            name = type(error).__name__
-            log.error(events.CHECK_CRASHED, error=name, tree=tree.prefix)  # noqa: TRY400 -- as in checks
-            return Unintelligible(f"{tree.root}: {name} in its source")
+        except Exception as error:  # a fault of ours in one source must not stop all others' refresh
+            log.exception(events.CHECK_CRASHED, tree=tree.prefix)  # told without what it may quote
+            return Unintelligible(f"{tree.root}: {type(error).__name__} in its source")
         return None
 
     async def _walk(self, tree: TreeEntry, gate: GuardGate) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.core.config.models import Cache
 from sidecar.core.errors import AccessDenied, Failure, NotFound, Throttled, Unintelligible, Unreachable
@@ -13,6 +14,8 @@ from sidecar.core.ports import Gate, Priority
 from sidecar.core.refs import Ref
 from sidecar.core.secret import Secret
 from sidecar.engine.guard import GuardGate
+from sidecar.telemetry import events
+from sidecar.telemetry.logs import hide
 from tests.engine.fakes import FakeSource, ssm
 from tests.engine.world import SSM, Laboratory, laboratory, spec
 
@@ -122,7 +125,10 @@ async def test_a_fault_in_a_source_stops_neither_the_daemon_nor_the_value() -> N
     async with laboratory(polling=False) as lab:
         lab.sources.by_route[SSM] = Broken()
         lab.declare({"db": DB})
-        await lab.engine.checks.check([lab.entry(DB)], gate(lab))
+        with capture_logs(processors=[hide]) as lines:
+            await lab.engine.checks.check([lab.entry(DB)], gate(lab))
+        assert (lines[0]["event"], lines[0]["error"]) == (events.CHECK_CRASHED, "ZeroDivisionError")
+        assert "tests.engine.test_checks" in lines[0]["at"]
         lookup = lab.entry(DB).look(lab.clock.trust())
         assert isinstance(lookup, Pending)
         assert "ZeroDivisionError" in str(lookup.failure)
