@@ -2,6 +2,7 @@
 
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -31,7 +32,11 @@ def main(names: Sequence[str]) -> int:
 
 def _measure(name: str) -> list[Figure]:
     began = time.perf_counter()
-    figures = FIGURES[name]()
+    try:
+        figures = FIGURES[name]()
+    except Exception:  # noqa: BLE001 -- the other figures are worth having all the same
+        traceback.print_exc()
+        figures = [Figure(name, "", "failed, see above", met=False)]
     print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     return figures
 

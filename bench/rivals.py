@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from typing import Final
+from typing import Final, cast
 
 import uvloop
 from aiohttp import web
@@ -21,8 +21,7 @@ class Fixed(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep where to write to."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
 
     def data_received(self, data: bytes) -> None:
         """Answer as many requests as end here."""
