@@ -1,8 +1,9 @@
 """Give the whole-program tests an AWS, a folder, and daemons."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,53 @@ def folder() -> Iterator[Path]:
     """Give a folder for one daemon."""
     with short_folder() as made:
         yield made
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Accounts that a daemon reads by profiles: each fails in a way of its own, and leaves the others alone."""
+
+    accounts: Mapping[str, AwsAccount]
+    env: dict[str, str]
+
+    @property
+    def identities(self) -> dict[str, dict[str, str]]:
+        """Be somebody in each."""
+        return {name: {"profile": name, "region": account.region} for name, account in self.accounts.items()}
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Read the secret of each."""
+        return {name: f"sm:s?via={name}" for name in self.accounts}
+
+
+Lender = Callable[[Iterable[str]], Elsewhere]
+
+
+@pytest.fixture
+def elsewhere(lend_account: Lend, folder: Path) -> Iterator[Lender]:
+    """Lend an account for each name, with a secret `s` that holds the name."""
+    with ExitStack() as ends:
+
+        def lend(names: Iterable[str]) -> Elsewhere:
+            accounts = {name: ends.enter_context(lend_account()) for name in names}
+            for name, account in accounts.items():
+                account.put_secret("s", name)
+            file = folder / "credentials"
+            write_credentials(file, {name: account.id for name, account in accounts.items()})
+            return Elsewhere(accounts, {"AWS_SHARED_CREDENTIALS_FILE": str(file)})
+
+        yield lend
+
+
+def write_credentials(path: Path, profiles: Mapping[str, str]) -> None:
+    """Write a file of credentials as the AWS CLI does; an account's number is its access key here."""
+    path.write_text(
+        "\n".join(
+            f"[{profile}]\naws_access_key_id = {account}\naws_secret_access_key = made-up"
+            for profile, account in profiles.items()
+        )
+    )
 
 
 Start = Callable[..., Daemon]

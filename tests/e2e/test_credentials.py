@@ -3,19 +3,9 @@
 from pathlib import Path
 
 from tests.aws_fixtures import AwsAccount
-from tests.e2e.conftest import Lend, Start
+from tests.e2e.conftest import Lend, Lender, Start, write_credentials
 
 QUICK = {"refresh": "1s", "negative_ttl": "1s"}
-
-
-def write_credentials(path: Path, **profiles: str) -> None:
-    """Write a file of credentials as the AWS CLI does; an account's number is its access key here."""
-    path.write_text(
-        "\n".join(
-            f"[{profile}]\naws_access_key_id = {account}\naws_secret_access_key = made-up"
-            for profile, account in profiles.items()
-        )
-    )
 
 
 def test_credentials_may_come_late(aws: AwsAccount, start: Start, folder: Path) -> None:
@@ -33,35 +23,30 @@ def test_credentials_may_come_late(aws: AwsAccount, start: Start, folder: Path) 
     assert (answer.status, answer.json["mend"]) == (503, failed["mend"])
     assert daemon.get("/healthz").status == 200
 
-    write_credentials(file, default=aws.id)
+    write_credentials(file, {"default": aws.id})
     daemon.wait_for("daemon_ready")
     assert daemon.value("s").body == b"v"
     assert len(daemon.events("check_failed")) == 1
 
 
-def test_what_is_wrong_is_said_once_and_tried_again(aws: AwsAccount, start: Start) -> None:
+def test_what_is_wrong_is_said_once_and_tried_again(elsewhere: Lender, start: Start) -> None:
     """An expired token, invalid keys, a wrong clock, a wrong region, no network: one line each, with what to do."""
-    aws.fake.deny("secretsmanager:BatchGetSecretValue")
-    faults = {"expired-token": "Renew", "bad-credentials": "Renew", "clock-skew": "clock"}
-    for kind in faults:
-        aws.put_secret(kind, "v")
-        aws.fake.fault(kind, name=kind, operation="GetSecretValue")
-    daemon = start(
-        ready=False,
-        secrets={kind: f"sm:{kind}" for kind in faults} | {"away": "sm:x?via=away", "nowhere": "sm:x?via=nowhere"},
-        cache=QUICK,
-        identities={"away": {"endpoint_url": "http://127.0.0.1:1"}, "nowhere": {"region": "eu-nowhere-1"}},
-    )
-    mends = {f"sm:{kind}": mend for kind, mend in faults.items()}
-    mends |= {"sm:x?via=away": "network", "sm:x?via=nowhere": "egion"}
-    for ref, mend in mends.items():
-        assert mend in daemon.wait_for("check_failed", ref=ref)["mend"]
-    aws.fake.clear()
-    for kind in faults:
-        daemon.wait_for("secret_recovered", ref=f"sm:{kind}")
+    mends = {"expired-token": "Renew", "bad-credentials": "Renew", "clock-skew": "clock"}
+    others = elsewhere(mends)
+    for kind, account in others.accounts.items():
+        account.fake.fault(kind)
+    mends |= {"away": "network", "nowhere": "region"}
+    secrets = {kind: f"sm:s?via={kind}" for kind in mends}
+    strange = {"away": {"endpoint_url": "http://127.0.0.1:1"}, "nowhere": {"region": "eu-nowhere-1"}}
+    daemon = start(ready=False, env=others.env, secrets=secrets, identities=others.identities | strange, cache=QUICK)
+    for kind, mend in mends.items():
+        assert mend in daemon.wait_for("check_failed", ref=secrets[kind])["mend"]
+    for kind, account in others.accounts.items():
+        account.fake.clear()
+        daemon.wait_for("secret_recovered", ref=secrets[kind])
     told = [line["ref"] for line in daemon.events("check_failed")]
-    assert sorted(told) == sorted(mends)
-    assert daemon.log.text.count("Found credentials") == 1  # the library says so at each try
+    assert sorted(told) == sorted(secrets.values())
+    assert daemon.log.text.count("Found credentials in shared credentials file") == 1  # the library says so at each try
     assert daemon.get("/healthz").status == 200
 
 
@@ -106,7 +91,7 @@ def test_values_of_other_accounts(aws: AwsAccount, start: Start, lend_account: L
         secrets.put_resource_policy(SecretId="shared", ResourcePolicy=policy)
         arn = secrets.describe_secret(SecretId="shared")["ARN"]
         aws.put_secret("shared", "ours")
-        write_credentials(folder / "credentials", elsewhere=other.id)
+        write_credentials(folder / "credentials", {"elsewhere": other.id})
         daemon = start(
             env={"AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials")},
             secrets={"theirs": f"sm:{arn}", "ours": "sm:shared", "profile": "sm:shared?via=elsewhere"},

@@ -3,13 +3,13 @@
 import pytest
 
 from tests.aws_fixtures import AwsAccount
-from tests.e2e.conftest import Start
+from tests.e2e.conftest import Lender, Start
 from tests.e2e.processes import Answer
 
 IMPATIENT = {"refresh": "1s", "ttl": "1s", "negative_ttl": "1s"}
 """Everything as quick as a configuration may ask for."""
 
-FAULTS = ("outage", "500", "503", "throttle", "html-200", "expired-token", "bad-credentials", "clock-skew")
+FAULTS = ("outage", "500", "503", "html-200", "expired-token", "bad-credentials", "clock-skew")
 
 
 def is_stale(answer: Answer) -> bool:
@@ -22,27 +22,27 @@ def is_fresh(answer: Answer) -> bool:
     return answer.status == 200 and not answer.stale
 
 
-def test_what_is_held_outlives_every_kind_of_trouble(aws: AwsAccount, start: Start) -> None:
+def test_what_is_held_outlives_every_kind_of_trouble(elsewhere: Lender, start: Start) -> None:
     """Each is told in one line, its value served and stale past ttl; the daemon stays ready, and recovers by itself."""
-    for kind in FAULTS:
-        aws.put_secret(kind, f"value under {kind}")
-    daemon = start(secrets={kind: f"sm:{kind}" for kind in FAULTS}, cache=IMPATIENT)
-    for kind in FAULTS:
-        aws.fake.fault(kind, name=kind)
-    for kind in FAULTS:
-        daemon.wait_for("check_failed", ref=f"sm:{kind}")
-        assert daemon.until(kind, is_stale).body.decode() == f"value under {kind}"
+    others = elsewhere(FAULTS)
+    daemon = start(env=others.env, secrets=others.secrets, identities=others.identities, cache=IMPATIENT)
+    for kind, account in others.accounts.items():
+        account.fake.fault(kind)
+    for kind, ref in others.secrets.items():
+        daemon.wait_for("check_failed", ref=ref)
+        assert daemon.until(kind, is_stale).body.decode() == kind
     assert (daemon.get("/readyz").status, daemon.get("/healthz").status) == (200, 200)
     described = daemon.get("/v1/secrets").json["secrets"]
     assert {each["state"] for each in described} == {"stale"}
     assert all(each["reason"] and each["detail"] and each["mend"] for each in described)
     assert {each["name"]: each["reason"] for each in described}["html-200"] == "unintelligible"
 
-    aws.fake.clear()
+    for account in others.accounts.values():
+        account.fake.clear()
     for kind in FAULTS:
         daemon.until(kind, is_fresh)
     told = [line["ref"] for line in daemon.events("check_failed")]
-    assert sorted(told) == sorted(f"sm:{kind}" for kind in FAULTS)
+    assert sorted(told) == sorted(others.secrets.values())
     assert sorted(line["ref"] for line in daemon.events("secret_recovered")) == sorted(told)
 
 
