@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from sidecar.cli.options import config_option, read_seconds
+from sidecar.cli.options import read_seconds
 from sidecar.cli.sockets import DEV_SOCKET
 
 SEED: Final = Path("sidecar.dev.yaml")
@@ -20,7 +20,9 @@ SEED: Final = Path("sidecar.dev.yaml")
     show_default=True,
     help="What the fake AWS holds; written from an example when it is missing. Edits show live.",
 )
-@config_option
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="The daemon's configuration. Else the seed's `sidecar:` section."
+)
 @click.option("--socket", type=click.Path(path_type=Path), help=f"Where to listen.  [default: {DEV_SOCKET}]")
 @click.option("--throttle", metavar="RATE", type=click.FloatRange(min=0), help="Let AWS's quotas be so many a second.")
 @click.option("--fail", metavar="PART", type=click.FloatRange(0, 1), help="Let this part of AWS's answers be 5xx.")

@@ -197,6 +197,8 @@ class Store:
         if entry.held is None or entry.held.secret.revision.version != revision.version:
             return self._take_failure(entry, Transient(f"{entry.ref}: what was held changed while it was checked"))
         held = entry.held
+        if revision.modified_at is None:  # DescribeSecret tells of many versions, and of none when it was made
+            revision = replace(revision, modified_at=held.secret.revision.modified_at)
         # What AWS says again is not made again: a probe of 10,000 values leaves only so many dates.
         secret = held.secret if held.secret.revision == revision else replace(held.secret, revision=revision)
         entry.held = Held(secret, held.fetched_at, confirmed_at=self.clock.trust())

@@ -66,6 +66,16 @@ async def test_the_same_version_again_confirms(store: Store) -> None:
     assert store.generation == 1
 
 
+async def test_a_probe_that_tells_no_date_leaves_the_one_that_is_known(store: Store) -> None:
+    """GetSecretValue says when the version was made, DescribeSecret does not."""
+    entry = hold(store)
+    made = replace(secret(), revision=replace(secret().revision, modified_at=1234.5))
+    store.settle(DB, made)
+    store.settle(DB, secret().revision)
+    assert entry.held is not None
+    assert entry.held.secret.revision.modified_at == 1234.5
+
+
 async def test_the_previous_version_is_kept_for_a_while(store: Store) -> None:
     """After a rotation the old value stays for keep_previous, then it is swept."""
     entry = hold(store)
