@@ -21,6 +21,7 @@ ELSEWHERE = {
 
 ACROSS = {
     "api/test_fuzz.py": "whatever may come over the socket",
+    "engine/test_invariants.py": "the engine as a whole, whatever happens",
     "bench": "the benchmarks, which are no part of the program",
     "test_docs.py": "the documents",
     "test_layout.py": "the tests themselves",

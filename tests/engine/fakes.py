@@ -45,6 +45,7 @@ class FakeSource:
     probes: list[list[Ref]] = field(default_factory=list)
     fetches: list[list[Ref]] = field(default_factory=list)
     plain: set[Ref] = field(default_factory=set)  # a probe of these brings the value itself
+    opened: int = 0  # plaintexts given by fetches: what KMS decrypted
     requests: list[tuple[str, int]] = field(default_factory=list)  # operation, refs: one for each attempt
 
     def put(
@@ -72,7 +73,9 @@ class FakeSource:
     async def fetch(self, refs: Sequence[Ref], gate: Gate) -> Mapping[Ref, Secret | Failure]:
         """Answer with values."""
         self.fetches.append(list(refs))
-        return await self._ask("GetParameters", refs, gate)
+        answers = await self._ask("GetParameters", refs, gate)
+        self.opened += sum(isinstance(answer, Secret) for answer in answers.values())
+        return answers
 
     async def probe_tree(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Revision | Secret]]:
         """Walk in pages of `batch`, without plaintexts."""
@@ -83,17 +86,18 @@ class FakeSource:
         """Walk in pages of `batch`."""
         async for page in self._walk(tree, gate, decrypted=True):
             self.fetches.append(list(page))
+            self.opened += len(page)
             yield page
 
     async def _walk(self, tree: Tree, gate: Gate, *, decrypted: bool) -> AsyncIterator[Mapping[Ref, Secret]]:
         below = [ref for ref in self.values if tree.rest_of(ref.id) is not None]
         for start in range(0, max(1, len(below)), self.batch):
-            page = below[start : start + self.batch]
+            page = [ref for ref in below[start : start + self.batch] if ref in self.values]
             await self._send("GetParametersByPath", page, gate)
             refused = [self.failures[ref] for ref in page if ref in self.failures]
             if refused and decrypted:
                 raise refused[0]
-            yield {ref: self.values[ref] for ref in page}
+            yield {ref: self.values[ref] for ref in page if ref in self.values}
 
     async def _ask(self, operation: str, refs: Sequence[Ref], gate: Gate) -> dict[Ref, Secret | Failure]:
         try:
