@@ -56,6 +56,7 @@ class Meaning(Enum):
     CREDENTIALS = auto()
     CLOCK = auto()
     REGION = auto()
+    OUTRUN = auto()
     DOWN = auto()
     FOREIGN = auto()
     UNKNOWN = auto()
@@ -68,6 +69,10 @@ class Verdict:
     kind: type[SecretError | Transient]
     what: str
     mend: str | None = None
+
+
+class Outrun(Transient):
+    """A conditional write met another version than its writer had read."""
 
 
 VERDICTS: Final[Mapping[Meaning, Verdict]] = {
@@ -93,6 +98,7 @@ VERDICTS: Final[Mapping[Meaning, Verdict]] = {
     Meaning.REGION: Verdict(
         Unreachable, "the account does not use this region", "Correct `region`, or enable the region in the account."
     ),
+    Meaning.OUTRUN: Verdict(Outrun, "somebody else wrote meanwhile"),
     Meaning.DOWN: Verdict(Unreachable, "AWS could not answer"),
     Meaning.FOREIGN: Verdict(Unintelligible, "the answer is not one of AWS's"),
     Meaning.UNKNOWN: Verdict(Transient, "AWS answered with an error that this version does not know"),
@@ -163,6 +169,8 @@ SERVICE_CODES: Final[Mapping[tuple[str, str], Meaning]] = {
     ("secretsmanager", "DecryptionFailure"): Meaning.KEY_UNUSABLE,
     ("secretsmanager", "InvalidParameterException"): Meaning.INVALID,
     ("secretsmanager", "ResourceNotFoundException"): Meaning.ABSENT,
+    ("dynamodb", "ConditionalCheckFailedException"): Meaning.OUTRUN,
+    ("dynamodb", "ResourceNotFoundException"): Meaning.ABSENT,
     ("kms", "DependencyTimeoutException"): Meaning.DOWN,
     ("kms", "DisabledException"): Meaning.KEY_UNUSABLE,
     ("kms", "IncorrectKeyException"): Meaning.UNDECRYPTABLE,

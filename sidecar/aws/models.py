@@ -21,6 +21,7 @@ OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
     "ssm": frozenset({"GetParameters", "GetParametersByPath"}),
     "secretsmanager": frozenset({"DescribeSecret", "GetSecretValue", "BatchGetSecretValue"}),
     "kms": frozenset({"Decrypt"}),
+    "dynamodb": frozenset({"GetItem", "PutItem"}),
     "service-quotas": frozenset({"ListServiceQuotas"}),
     "sts": frozenset({"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"}),
 }

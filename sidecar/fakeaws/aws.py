@@ -132,7 +132,7 @@ class Aws:
     def _perform(self, request: Request, visit: Visit) -> Answer:
         if request.service == "sts":
             return self._perform_sts(request, visit)
-        operation = _OPERATIONS[request.service].get(request.operation)
+        operation = _OPERATIONS.get(request.service, {}).get(request.operation)
         if operation is not None:
             return json_answer(operation(visit, request.params))
         guard = _GUARDS.get(request.service, {}).get(request.operation)

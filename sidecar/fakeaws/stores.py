@@ -19,6 +19,8 @@ if "moto.ec2" not in sys.modules:
 from moto.core.exceptions import JsonRESTError, ServiceException
 from moto.core.request import Request as MotoRequest
 from moto.core.responses import BaseResponse
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.responses import DynamoHandler
 from moto.kms import models as kms_models
 from moto.kms.models import Key, KmsBackend, kms_backends
 from moto.kms.responses import KmsResponse
@@ -37,6 +39,7 @@ from moto.sts.models import AssumedRole, STSBackend, sts_backends
 from moto.sts.responses import TokenResponse
 
 _RESPONSES: Final[dict[str, type[BaseResponse]]] = {
+    "dynamodb": DynamoHandler,
     "kms": KmsResponse,
     "secretsmanager": SecretsManagerResponse,
     "ssm": SimpleSystemManagerResponse,
@@ -128,7 +131,7 @@ def accounts_with_keys() -> list[str]:
 
 def forget_account(account: str) -> None:
     """Drop all that one account holds."""
-    for backends in (kms_backends, secretsmanager_backends, ssm_backends, sts_backends):
+    for backends in (dynamodb_backends, kms_backends, secretsmanager_backends, ssm_backends, sts_backends):
         backends.pop(account, None)
 
 
