@@ -4,10 +4,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench pins clean
+.PHONY: help install run test check format bench stampede stampede-real pins clean
 
 help:  ## Show this
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 install: $(INSTALLED)  ## Make .venv/ with everything
 
@@ -37,6 +37,12 @@ format: $(INSTALLED)  ## Let ruff mend what it can
 
 bench: $(INSTALLED)  ## Measure the figures in docs/figures.md
 	$(BIN)/python -m bench
+
+stampede: $(INSTALLED)  ## Simulate a thousand daemons that start at once; writes docs/stampede.md and .svg
+	$(BIN)/python -m bench.stampede --write
+
+stampede-real: $(INSTALLED)  ## Start thirty real daemons under a strict quota, alone and as a fleet (needs redis-server)
+	$(BIN)/python -m bench.stampede.real
 
 # uv writes pins for every platform and Python at once; none of them holds a download address.
 pins:  ## Pin anew what pyproject.toml asks for (needs uv)

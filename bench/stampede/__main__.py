@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -20,11 +21,21 @@ BEGIN, END = "<!-- table: written by make stampede -->\n", "<!-- end of table --
 @click.option("--daemons", type=int, multiple=True, default=(1, 10, 100, 1_000), help="So many start; several times.")
 @click.option("--seed", default=5, show_default=True, help="The same seed gives the same table.")
 @click.option("--saved", default=1.0, show_default=True, help="Seconds' worth of the quota that AWS's bucket holds.")
+@click.option("--round-trip", default=0.02, show_default=True, help="Seconds.")
+@click.option("--strangers", default=200.0, show_default=True, help="Calls per second that others make.")
 @click.option("--write", is_flag=True, help="Write docs/stampede.svg and the table in docs/stampede.md.")
-def main(daemons: Sequence[int], seed: int, saved: float, write: bool) -> None:  # noqa: FBT001 -- click's way
+def main(  # noqa: PLR0913 -- click hands over each option
+    daemons: Sequence[int],
+    seed: int,
+    saved: float,
+    round_trip: float,
+    strangers: float,
+    write: bool,  # noqa: FBT001 -- likewise
+) -> None:
     """Let daemons start at once, by each strategy."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    rows = list(_rows([Scenario(number, seed=seed, saved=saved) for number in daemons]))
+    scenario = Scenario(daemons=0, strangers=strangers, round_trip=round_trip, saved=saved, seed=seed)
+    rows = list(_rows([replace(scenario, daemons=number) for number in daemons]))
     text = table(rows)
     print(text, end="")
     if write:

@@ -13,7 +13,7 @@ from bench.stampede.stampede import Outcome
 from bench.stampede.strategies import Strategy
 from bench.stampede.table import Row
 
-WIDTH, HEIGHT, TOP = 880, 660, 64  # pixels; below the legend come two rows of two panels
+WIDTH, HEIGHT, TOP = 880, 630, 64  # pixels; below the legend come two rows of two panels
 PANEL_WIDTH, PANEL_HEIGHT, GAP_LEFT, GAP_TOP = 372, 222, 56, 44
 
 
@@ -108,8 +108,9 @@ def _axes(frame: Frame) -> str:
         parts.append(f"<line x1='{frame.left}' x2='{right}' y1='{y:.1f}' y2='{y:.1f}' stroke='#e4e4e4'/>")
         parts.append(_text(frame.left - 8, y + 4, f"{tick:g}{panel.unit}", "end"))
     bottom = frame.top + PANEL_HEIGHT + 20
-    parts += [_text(frame.x(number), bottom, f"{number:,}", "middle") for number in frame.daemons]
-    parts.append(_text(right, bottom, "daemons", "end"))
+    for number in frame.daemons:
+        unit = " daemons" if number == frame.daemons[-1] else ""
+        parts.append(_text(frame.x(number), bottom, f"{number:,}{unit}", "middle"))
     return "\n".join(parts)
 
 
