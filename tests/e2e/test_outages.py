@@ -74,6 +74,7 @@ def test_no_stale_values_where_none_are_wanted(aws: AwsAccount, start: Start) ->
     assert int(refused.headers["retry-after"]) >= 1
     assert daemon.get("/readyz").status == 503
     aws.fake.clear()
+    daemon.wait_for("secret_recovered")
     assert daemon.value("strict").body == b"v"
 
 
