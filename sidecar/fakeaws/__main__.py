@@ -128,7 +128,7 @@ def main(  # noqa: PLR0913 -- one for each option
     tls_cert: Path | None,
     tls_key: Path | None,
 ) -> None:
-    """Serve a fake AWS (ssm, secretsmanager, kms, sts) and print one line of JSON with its URL."""
+    """Serve a fake AWS (ssm, secretsmanager, kms, sts, dynamodb) and print one line of JSON with its URL."""
     aws = Aws(random.Random(dice), Weather(throttle, failing, latency))  # noqa: S311 -- chance, not secrecy
     garden = Garden(aws.tokens)
     if seed is not None:

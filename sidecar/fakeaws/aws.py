@@ -55,8 +55,8 @@ def _names_asked(request: Request) -> tuple[str, ...]:
         return ssm.names_asked(request.params)
     if request.service == "secretsmanager":
         return secretsmanager.names_asked(request.params)
-    one = request.params.text("KeyId") or request.params.text("RoleArn")
-    return (one,) if one else ()
+    named = (request.params.text(name) for name in ("KeyId", "RoleArn", "TableName"))
+    return tuple(name for name in named if name)[:1]
 
 
 @dataclass(slots=True)

@@ -160,8 +160,8 @@ def test_unknown_operations_and_services(aws: AwsAccount) -> None:
     """What the fake does not serve is told plainly."""
     told = refusal(aws.client("ssm").list_nodes)
     assert told.code == "UnknownOperationException"
-    told = refusal(aws.client("dynamodb").list_tables)
-    assert "kms, secretsmanager, ssm, sts" in told.message
+    told = refusal(aws.client("sqs").list_queues)
+    assert "dynamodb, kms, secretsmanager, ssm, sts" in told.message
 
 
 def test_region_that_is_not_there(aws: AwsAccount) -> None:
