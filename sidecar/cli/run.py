@@ -1,5 +1,6 @@
 """`sidecar run`: the daemon."""
 
+import signal
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ def command(config: Path | None) -> None:
 
     Everything can also be configured by the environment: SIDECAR_SECRETS="db=sm:prod/db#password" is enough.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon listens to it: a start reads the newest file anyway
     with small_imports():
         from sidecar.cli.daemon import run_configured  # noqa: PLC0415 -- the whole daemon, only for those who run it
 

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import socket
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"sidecar: {address}: another process is listening there.")
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_reload_that_is_asked_for_too_early_does_no_harm(tmp_path: Path) -> None:
+    """A SIGHUP while the daemon still reads its configuration does not end it."""
+    os.mkfifo(tmp_path / "slow.yaml")
+    with running("run", "--config", "slow.yaml", cwd=tmp_path, env={"AWS_REGION": "eu-west-1"}) as process:
+        with (tmp_path / "slow.yaml").open("w") as writing:  # waits until the daemon has opened it
+            process.send_signal(signal.SIGHUP)
+            writing.write("listen: {unix: {path: s}, ops: 127.0.0.1:0}")
+        read_until(process.stderr, "daemon_started")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(ENDING) == 0
 
 
 def test_from_start_to_end(tmp_path: Path, aws: AwsAccount) -> None:
