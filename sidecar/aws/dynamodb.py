@@ -127,6 +127,8 @@ class DynamoLeases:
             before = await self._read(key)
             observer.look(before, self._now())
             after, outcome = follow(observer, before)
+            if after is before:
+                return outcome
             try:
                 await self._write(key, before, after)
             except Outrun:

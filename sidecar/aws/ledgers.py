@@ -140,7 +140,12 @@ class Observer:
 
 
 def without(record: Record, member: str) -> Record:
-    """Give the record that follows when a member leaves."""
+    """Give the record that follows when a member leaves: the same one where it is none.
+
+    A ledger that has lost its memory must not begin with a farewell: it would not know that it has to learn.
+    """
+    if member not in record.rows:
+        return record
     rows = {name: row for name, row in record.rows.items() if name != member}
     return Record(
         record.turn + 1, record.learns, record.window, record.fraction, record.answered, record.throttled, rows

@@ -130,6 +130,13 @@ async def test_one_item_for_each_pool(store: DynamoLeases, aws: AwsAccount) -> N
     assert {item["expires"]["N"] for item in found.values()} == {str(int(WALL + 86_400 + 24 * LASTING))}
 
 
+async def test_a_farewell_begins_no_ledger(store: DynamoLeases, aws: AwsAccount) -> None:
+    """Whoever leaves a table that was emptied writes nothing: the next to bid must find that all is lost."""
+    await store.leave(POOL, "d0")
+    assert set(ledgers(aws)) == {"prod"}
+    assert (await store.renew(POOL, "d1", BID)).rate == SAFE
+
+
 async def test_members_are_dealt_among_shards(clock: Hands, aws: AwsAccount) -> None:
     """With four ledgers each has a quarter of the share; an answer speaks of the whole fleet."""
     create_table(aws)

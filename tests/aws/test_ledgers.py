@@ -175,6 +175,7 @@ def test_leaving_frees_at_once() -> None:
     after = without(record, "d1")
     assert after.turn == record.turn + 1
     assert set(after.rows) == {"d0"}
+    assert without(after, "d1") is after
     one.bid(after, now, 1_000)
     assert one.rate(now) == pytest.approx(SHARE)
 

@@ -225,7 +225,7 @@ class LeaseStoreConformance(ABC):
                 daemon.answered = calls - daemon.throttled
             await fleet.rounds(1)
         assert 0.85 * left < fleet.taken() < 1.05 * left
-        for _ in range(25 * int(LASTING / ROUND)):
+        for _ in range(11 * int(LASTING / ROUND)):
             fleet.daemons[0].answered = 100
             await fleet.rounds(1)
             clock.now += 3 * ROUND
