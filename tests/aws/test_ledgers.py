@@ -33,6 +33,12 @@ def test_what_is_packed_is_unpacked(record: Record) -> None:
     assert Record.unpack(record.turn, record.pack()) == record
 
 
+def test_what_a_member_costs() -> None:
+    """33 bytes, and 58 for each member that is named as daemons are: docs/decisions/011 counts with that."""
+    fleet = {f"{number:016x}": Row(1, 1, 1, 1, 1) for number in range(25)}
+    assert len(Record(1, rows=fleet).pack()) == 33 + 58 * 25
+
+
 @given(records, st.integers(1, 40))
 def test_what_ends_early_is_refused(record: Record, cut: int) -> None:
     """A record that is not whole is no smaller record, unless whole members are missing."""
