@@ -41,7 +41,7 @@ class Record:
     rows: dict[str, Row] = field(default_factory=dict)
 
     def pack(self) -> bytes:
-        """Give all but the turn as bytes: 33 of its own, and 41 and the name's for each member."""
+        """Give all but the turn as bytes: 41 of its own, and 41 and the name's for each member."""
         head = _HEAD.pack(_FORMAT, self.learns, self.window, self.fraction, self.answered, self.throttled)
         return head + b"".join(
             _ROW.pack(row.need, row.share, row.rate, row.held, row.version) + bytes([len(name)]) + name
