@@ -16,7 +16,14 @@ def find_config(option: Path | None, environ: Mapping[str, str]) -> Path | None:
         return option
     if named := environ.get("SIDECAR_CONFIG"):
         return Path(named)
-    return next((place for place in PLACES if place.exists()), None)
+    return next((place for place in PLACES if _is_there(place)), None)
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError:  # Python 3.11 raises where the folder may not be searched: reading it will say so in one line
+        return True
 
 
 def read_text(path: Path) -> tuple[str, str]:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,17 @@ def test_a_file_that_cannot_be_read(folder: Path, name: str, what: str) -> None:
     with pytest.raises(ConfigError) as got:
         read_text(Path(name))
     assert [str(problem) for problem in got.value.problems] == [what]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not search a folder")
+def test_a_folder_that_may_not_be_searched(folder: Path) -> None:
+    """Is said in one line when the file is read, as for any other that cannot be."""
+    folder.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        found = find_config(None, {})
+        assert found == Path("sidecar.yaml")
+        with pytest.raises(ConfigError, match=r"sidecar\.yaml, it cannot be read: Permission denied"):
+            read_text(found)
+    finally:
+        os.seteuid(0)
