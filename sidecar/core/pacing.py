@@ -201,7 +201,8 @@ class Tally:
 
     def add(self, now: float, amount: float) -> None:
         """Count `amount` as taken now."""
-        self._turn(now)
+        if now // 1 != self._second:
+            self._turn(now)
         self._since += amount
 
     def per_second(self, now: float) -> float:
@@ -257,11 +258,11 @@ class Breaker:
 
     def lets(self, now: float) -> bool:
         """Decide whether a request may go: any while it is closed, else one when the pause is over."""
-        return not self.is_open or (now >= self.until - EARLY and not self._probing)
+        return not self._opened or (now >= self.until - EARLY and not self._probing)
 
     def begin(self) -> None:
         """Take note that a request goes."""
-        self._probing = self.is_open
+        self._probing = self._opened > 0
 
     def answered(self) -> None:
         """Close: whatever the answer was, somebody is there."""

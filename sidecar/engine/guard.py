@@ -211,14 +211,15 @@ class Guard:
         queue = self._turnstile(call.scope).queue(call.charges)
         circuit = self._circuit(call)
         queue.turnstile.budget(call.service).earn()
-        failed = 0
+        loop, failed = asyncio.get_running_loop(), 0
         while True:
-            if not circuit.lets(asyncio.get_running_loop().time()):
+            now = loop.time()
+            if not circuit.lets(now):
                 await self._hold_back(circuit, gate, may_retry)
                 continue
-            if not self._pass_at_once(queue, gate):
+            if not self._pass_at_once(queue, gate, now):
                 await self._stand_in_line(queue, gate)
-                if not circuit.lets(asyncio.get_running_loop().time()):
+                if not circuit.lets(loop.time()):
                     queue.turnstile.give_back(queue)
                     continue
             circuit.begin()
@@ -258,9 +259,8 @@ class Guard:
             turnstile = self._turnstiles[scope] = Turnstile(scope, self._limits.of(scope), self.leasing)
         return turnstile
 
-    def _pass_at_once(self, queue: Queue, gate: GuardGate) -> bool:
+    def _pass_at_once(self, queue: Queue, gate: GuardGate, now: float) -> bool:
         """Take the usual way: nothing to wait for, so no future and no timer."""
-        now = asyncio.get_running_loop().time()
         in_time = gate.deadline is None or now < gate.deadline
         if not in_time or not queue.turnstile.pass_at_once(queue, now):
             return False
