@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bench import crowd, decryptions, hold, memory, polling, start, throughput
+from bench import crowd, decryptions, hold, limiter, memory, polling, start, throughput
 from bench.figures import Figure, table
 
 FIGURES: Final[dict[str, Callable[[], list[Figure]]]] = {
@@ -16,6 +16,7 @@ FIGURES: Final[dict[str, Callable[[], list[Figure]]]] = {
     "decryptions": decryptions.measure,
     "polling": polling.measure,
     "hold": hold.measure,
+    "limiter": limiter.measure,
     "throughput": throughput.measure,
 }
 

@@ -24,13 +24,13 @@ BEGIN, END = "<!-- table: written by make stampede -->\n", "<!-- end of table --
 @click.option("--round-trip", default=0.02, show_default=True, help="Seconds.")
 @click.option("--strangers", default=200.0, show_default=True, help="Calls per second that others make.")
 @click.option("--write", is_flag=True, help="Write docs/stampede.svg and the table in docs/stampede.md.")
-def main(  # noqa: PLR0913 -- click hands over each option
-    daemons: Sequence[int],
+def main(
+    *daemons: Sequence[int],
     seed: int,
     saved: float,
     round_trip: float,
     strangers: float,
-    write: bool,  # noqa: FBT001 -- likewise
+    write: bool,
 ) -> None:
     """Let daemons start at once, by each strategy."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

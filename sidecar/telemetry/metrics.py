@@ -65,9 +65,10 @@ class Metrics:
         """Count one attempt on the wire, `service` and `operation` as botocore spells them."""
         counts = self._counts
         counts.requests[service, operation, outcome] += 1
-        if (service, operation) not in counts.request_seconds:
-            counts.request_seconds[service, operation] = Histogram(REQUEST_BUCKETS)
-        counts.request_seconds[service, operation].observe(seconds)
+        histogram = counts.request_seconds.get((service, operation))
+        if histogram is None:
+            histogram = counts.request_seconds[service, operation] = Histogram(REQUEST_BUCKETS)
+        histogram.observe(seconds)
 
     def kms_charged(self, reason: KmsReason, amount: int = 1) -> None:
         """Count the KMS calls behind the plaintexts that AWS returned."""
@@ -80,9 +81,10 @@ class Metrics:
     def quota_waited(self, quota: str, priority: Priority, seconds: float) -> None:
         """Take in how long one request waited to be admitted (0 = it did not)."""
         counts = self._counts
-        if (quota, priority) not in counts.quota_waits:
-            counts.quota_waits[quota, priority] = Histogram(WAIT_BUCKETS)
-        counts.quota_waits[quota, priority].observe(seconds)
+        histogram = counts.quota_waits.get((quota, priority))
+        if histogram is None:
+            histogram = counts.quota_waits[quota, priority] = Histogram(WAIT_BUCKETS)
+        histogram.observe(seconds)
 
     def account_learnt(self, stand_in: str, account: str) -> None:
         """Count for the account what was counted for the name that stood in for it."""
