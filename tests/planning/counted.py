@@ -90,7 +90,10 @@ async def daemon(
 ) -> AsyncIterator[tuple[Engine, Counter[str]]]:
     """Run a daemon of this configuration, and give what it asks for as it goes; the dice are seeded."""
     metrics, clock, dice = Metrics(CollectorRegistry()), FakeClock(), random.Random(7).random
-    identity = MemoryIdentity("default", IdentitySpec(), REGION, Sessions(lambda *_: None), "111111111111", tree_size)
+    sessions = Sessions(lambda *_: None)
+    identity = MemoryIdentity(
+        "default", IdentitySpec(), REGION, sessions, known_account="111111111111", tree_size=tree_size
+    )
     stores = {decrypt: ParameterStore(identity, decrypt, metrics) for decrypt in Decrypt}
     secrets = SecretsManager(identity, metrics)
     guard = Guard(Limits(config.quotas.share, config.quotas.limits), dice=dice, metrics=metrics)
