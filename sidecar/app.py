@@ -12,6 +12,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -26,11 +28,11 @@ from sidecar.api.services import Services
 from sidecar.api.sockets import UnixListener, bind_next_tcp, bind_tcp, bind_unix
 from sidecar.aws import Aws
 from sidecar.core.access import Declared, Globs, build_access
-from sidecar.core.config.models import Config, Listen
-from sidecar.core.config.units import duration_text
+from sidecar.core.config.models import Config, Fleet, IdentitySpec, Listen
+from sidecar.core.config.units import StoreKind, duration_text
 from sidecar.core.errors import ConfigError, Problem
 from sidecar.core.outlook import SLOW_START, Outlook
-from sidecar.core.ports import Gate, Priority, Route, Source, TreeSource
+from sidecar.core.ports import Clock, Gate, LeaseStore, Priority, Route, Source, TreeSource
 from sidecar.core.quotas import Limits, Scope
 from sidecar.core.refs import Ref
 from sidecar.engine.clock import SystemClock
@@ -40,6 +42,9 @@ from sidecar.footprint import give_back_code, spare_from_collection
 from sidecar.planning.plan import foresee
 from sidecar.telemetry import Gauges, Metrics, events
 from sidecar.telemetry.logs import set_up_logs
+
+if TYPE_CHECKING:
+    from sidecar.engine.leasing import Leasing  # at run time only where there is a fleet
 
 log = structlog.get_logger()
 
@@ -113,13 +118,14 @@ class App:
         self._reading = asyncio.Lock()  # the last of two reloads wins
         self._discovered: Mapping[Scope, Mapping[str, float]] = {}
         self._discovery: asyncio.Task[None] | None = None
+        self._leasing: Leasing | None = None
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain; raises ConfigError or BindError before anything is served."""
         permits = build_permits(self._config)
         metrics = Metrics(CollectorRegistry())  # at zero before anything can be asked
-        self._aws = Aws(self._config.identities, self._config.failover, metrics)
-        self._aws.check_regions(identities_of(self._config))
+        self._aws = Aws(self._config.identities, self._config.failover, metrics, self._learn_account)
+        self._aws.check_regions(identities_of(self._config) | store_identities(self._config))
         listeners = Listeners.bind(self._config.listen, any_ops_port=self._any_ops_port)
         try:
             async with asyncio.TaskGroup() as self._tasks:
@@ -129,11 +135,15 @@ class App:
             log.info(events.DAEMON_STOPPED)
         finally:
             listeners.unix.remove()
+            if self._leasing:
+                await self._leasing.store.close()
             await self._aws.close()
 
     def _build(self, metrics: Metrics, permits: Permits) -> None:
         config, clock = self._config, SystemClock()
-        self._guard = Guard(limits_of(config, self._discovered), dice=random.random, metrics=metrics)
+        limits = limits_of(config, self._discovered)
+        self._leasing = build_leasing(config.fleet, config.identities["default"], clock) if config.fleet else None
+        self._guard = Guard(limits, dice=random.random, metrics=metrics, leasing=self._leasing)
         world = World(self._source, self._trees, self._guard, clock, random.random, metrics, self._tasks)
         self._engine = Engine(world)
         self._services = Services(
@@ -165,14 +175,21 @@ class App:
         tell_budget(outlook)
         self._engine.declare(self._config, outlook.factor)
         spare_from_collection()
+        leases = self._tasks.create_task(self._leasing.run(), name="leases") if self._leasing else None
         self._tasks.create_task(self._engine.refresher.run(), name="refresher")
         self._tasks.create_task(self._tell_readiness(), name="readiness")
         self._discover()
         self._on_bound(where)
         await self._stop.wait()
         await interface.drain()
+        if self._leasing and leases:
+            leases.cancel()
+            await self._leasing.leave()
         log.info(events.DAEMON_DRAINED)
         raise _Stopped
+
+    def _learn_account(self, identity: str, account: str) -> None:
+        self._guard.merge(identity, account)
 
     def _source(self, route: Route) -> Source:
         return self._aws.source(route)
@@ -201,7 +218,7 @@ class App:
     async def _adopt(self, config: Config) -> None:
         """Take a changed configuration in; raises ConfigError before anything has changed."""
         permits = build_permits(config)
-        aws = Aws(config.identities, config.failover, self._services.metrics)
+        aws = Aws(config.identities, config.failover, self._services.metrics, self._learn_account)
         aws.check_regions(identities_of(config))
         outlook = await asyncio.to_thread(foresee, config, aws.region)
         before, self._config = self._config, config
@@ -209,6 +226,8 @@ class App:
         tell_warnings(config)
         if config.listen != before.listen:
             log.warning(events.CONFIG_WARNED, what="listen has changed: that takes effect at the next start")
+        if not is_same_fleet(config.fleet, before.fleet):
+            log.warning(events.CONFIG_WARNED, what="fleet has changed: all but its share is for the next start")
         if (config.identities, config.failover) != (before.identities, before.failover):
             self._become(aws, changed_identities(before, config))
         self._services.permits, self._services.audit = permits, config.log.audit
@@ -300,7 +319,37 @@ def build_permits(config: Config) -> Permits:
 
 def limits_of(config: Config, discovered: Mapping[Scope, Mapping[str, float]]) -> Limits:
     """Say how much of the quotas this daemon may take, given what AWS said of them."""
-    return Limits(config.quotas.share, config.quotas.limits, discovered if config.quotas.discover else {})
+    found = discovered if config.quotas.discover else {}
+    if config.fleet is None:
+        return Limits(config.quotas.share, config.quotas.limits, found)
+    return Limits(config.quotas.share, config.quotas.limits, found, config.fleet.share)
+
+
+def build_leasing(fleet: Fleet, identity: IdentitySpec, clock: Clock) -> "Leasing":
+    """Make this daemon a member of a fleet."""
+    from sidecar.engine.leasing import Leasing  # noqa: PLC0415 -- for those who have a fleet
+
+    return Leasing(build_store(fleet, identity, clock), secrets.token_hex(8), random.random)
+
+
+def build_store(fleet: Fleet, identity: IdentitySpec, clock: Clock) -> LeaseStore:
+    """Give the way to a fleet's store: DynamoDB as the default identity, Redis with what its address says."""
+    if fleet.store.kind is StoreKind.DYNAMODB:
+        from sidecar.aws.dynamodb import DynamoLeases, Table  # noqa: PLC0415 -- only where it is configured
+
+        table = Table(fleet.store.url, fleet.name, fleet.store.shards)
+        return DynamoLeases(identity, table, wall=clock.wall, dice=random.random)
+    from sidecar.fleet.redis import RedisLeases  # noqa: PLC0415 -- 6 MB, likewise
+
+    password_file = Path(fleet.password.file) if fleet.password else None
+    return RedisLeases(fleet.store.url, fleet.name, password_file=password_file)
+
+
+def is_same_fleet(one: Fleet | None, other: Fleet | None) -> bool:
+    """Decide whether two configurations mean one fleet, whatever its share."""
+    if one is None or other is None:
+        return one is other
+    return (one.store, one.name, one.password) == (other.store, other.name, other.password)
 
 
 def asks_of(config: Config) -> tuple[object, ...]:
@@ -329,6 +378,12 @@ def identities_of(config: Config) -> set[str]:
         spec.tree.identity for spec in config.trees.values()
     ]
     return set(specs).union(*config.failover.values())
+
+
+def store_identities(config: Config) -> set[str]:
+    """Name the identities that the fleet's store is asked as."""
+    is_in_aws = config.fleet is not None and config.fleet.store.kind is StoreKind.DYNAMODB
+    return {"default"} if is_in_aws else set()
 
 
 def changed_identities(before: Config, after: Config) -> list[str]:

@@ -232,7 +232,7 @@ class Family:
 def _families() -> list[Family]:
     """Scrape a daemon that has one of everything."""
     metrics = Metrics(CollectorRegistry())
-    reading = QuotaReading(Scope("111111111111", "eu-west-1"), "ssm.get", 40, 4, 4, 0, 0, 0, 0)
+    reading = QuotaReading(Scope("111111111111", "eu-west-1"), "ssm.get", 40, 4, 4, 0, 0, 0, 0, leased=2.5)
     gauges = Gauges(lambda: [reading], lambda: [SecretGauge("db", State.FRESH, 1.0)], dict, bool)
     metrics.read(gauges, PerSecret.ON)
     return [

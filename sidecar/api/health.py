@@ -11,6 +11,7 @@ from sidecar.api.answers import JSON, UNCACHED, Answer, json_answer, timestamp, 
 from sidecar.api.asks import Ask
 from sidecar.api.descriptions import describe, visible
 from sidecar.api.services import Services
+from sidecar.core.leases import FleetReading
 from sidecar.core.outlook import Stretch
 from sidecar.core.quotas import QuotaReading
 
@@ -51,6 +52,8 @@ async def serve_status(services: Services, ask: Ask) -> Answer:
     }
     if access.is_admin(ask.caller):
         status["quotas"] = [_quota(reading) for reading in services.guard.readings()]
+        if leasing := services.guard.leasing:
+            status["fleet"] = _fleet(leasing.reading(), services.engine.readings.clock.wall())
         status["budget"] = _budget(services.outlook.stretch)
     secrets = [to_json(describe(services, target)) async for target in visible(services, ask)]
     return Answer(HTTPStatus.OK, f'{to_json(status)[:-1]}, "secrets": [{", ".join(secrets)}]}}'.encode(), JSON)
@@ -95,4 +98,14 @@ def _quota(reading: QuotaReading) -> dict[str, object]:
         "waiting": reading.waiting,
         "throttled": reading.throttled,
         "refused": reading.refused,
+        "leased": reading.leased,
+    }
+
+
+def _fleet(reading: FleetReading, wall: float) -> dict[str, object]:
+    return {
+        "connected": reading.is_connected,
+        "since": timestamp(wall - reading.seconds) if reading.seconds is not None else None,
+        "members": reading.members,
+        "reason": reading.why or None,
     }

@@ -47,6 +47,8 @@ class Identity:
     spec: IdentitySpec
     region: str
     sessions: Sessions
+    on_account: Callable[[str, str], None] = lambda _name, _account: None
+    """Told this identity's name and its account, once that is known."""
     known_account: str | None = None
     _login: Login = field(init=False)
     _account_asked: bool = field(init=False, default=False)
@@ -64,10 +66,17 @@ class Identity:
 
     def learn(self, arn: str) -> None:
         """Take the account from an ARN of something that is this identity's own."""
-        try:
-            self.known_account = self.known_account or Arn.parse(arn).account or None
-        except BadRef:
-            return
+        if self.known_account is None:
+            try:
+                self._know(Arn.parse(arn).account)
+            except BadRef:
+                return
+
+    def _know(self, account: str) -> None:
+        """Take note of the account: what was charged to the name that stood in for it is the account's."""
+        if account:
+            self.known_account = account
+            self.on_account(self.name, account)
 
     async def ask(self, question: Question[T], gate: Gate) -> T:
         """Send one request through the gate; raises SecretError or Transient."""
@@ -92,8 +101,8 @@ class Identity:
                 f"identity {self.name}",
                 lambda answer: answer.text("Account"),
             )
-            self.known_account = await self.ask(question, gate)
-        return self.known_account
+            self._know(await self.ask(question, gate))
+        return self.known_account or ""
 
     async def account_if_told(self, gate: Gate) -> str:
         """Give the account, or nothing where STS does not say so at the first time: no secret depends on it."""

@@ -3,7 +3,7 @@
 Builds nothing before it is asked for: a configuration with one identity costs one session.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Self
 
 from sidecar.aws.failover import Failover, Replica
@@ -34,8 +34,13 @@ class Aws:
         identities: Mapping[str, IdentitySpec],
         failover: Mapping[SourceKind, tuple[str, ...]],
         metrics: Metrics,
+        on_account: Callable[[str, str], None] = lambda _name, _account: None,
     ) -> None:
-        """Take who there is to be, in which order they stand in for each other, and where to count."""
+        """Take who there is to be, in which order they stand in for each other, and where to count.
+
+        `on_account` is told the name of an identity and its account, once that is known.
+        """
+        self._on_account = on_account
         self._specs = identities
         self._failover = failover
         self._metrics = metrics
@@ -118,7 +123,7 @@ class Aws:
         """Give an identity, always the same one; raises ConfigError where it has no region."""
         if name not in self._identities:
             spec = self._specs[name]
-            self._identities[name] = Identity(name, spec, region_of(name, spec), self._sessions)
+            self._identities[name] = Identity(name, spec, region_of(name, spec), self._sessions, self._on_account)
         return self._identities[name]
 
     def _places(self, route: Route) -> list[Route]:

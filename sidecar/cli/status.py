@@ -14,6 +14,7 @@ from sidecar.cli.sockets import connect
 from sidecar.cli.tables import (
     Record,
     budget_line,
+    fleet_line,
     moment,
     quotas_table,
     reasons,
@@ -64,6 +65,9 @@ def page(status: Record) -> Iterator[str]:
     if quotas := _records(status, "quotas"):
         yield ""
         yield from quotas_table(quotas)
+    if isinstance(fleet := status.get("fleet"), dict):
+        yield ""
+        yield fleet_line(fleet)
     if isinstance(budget := status.get("budget"), dict):
         yield ""
         yield budget_line(budget)

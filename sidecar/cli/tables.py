@@ -30,8 +30,12 @@ def secrets_table(secrets: Iterable[Record], now: datetime) -> Iterator[str]:
 
 def quotas_table(quotas: Iterable[Record]) -> Iterator[str]:
     """Show what is allowed of each quota and what is used."""
-    head = ("QUOTA", "ACCOUNT", "REGION", "RATE/S", "MOST/S", "LIMIT/S", "USED/S", "WAITING", "THROTTLED", "REFUSED")
-    numbers = ("rate", "ceiling", "limit", "used", "waiting", "throttled", "refused")
+    quotas = list(quotas)
+    numbers = ["rate", "ceiling", "limit", "used", "waiting", "throttled", "refused"]
+    head = ["QUOTA", "ACCOUNT", "REGION", "RATE/S", "MOST/S", "LIMIT/S", "USED/S", "WAITING", "THROTTLED", "REFUSED"]
+    if any(quota.get("leased") is not None for quota in quotas):
+        numbers.append("leased")
+        head.append("LEASED/S")
     yield from columns(
         [
             head,
@@ -62,6 +66,16 @@ def budget_line(budget: Record) -> str:
         return f"polling costs {costs}"
     kept = "" if told["kept"] else ", which they cannot keep"
     return f"polling costs {costs}{kept}: intervals are {told['stretch']:.2f} times as long as configured"
+
+
+def fleet_line(fleet: Record) -> str:
+    """Say in one line whether the daemon shares with its fleet, and since when."""
+    members = f"{text(fleet, 'members')} members" if fleet.get("members") else "members unknown"
+    if fleet.get("connected"):
+        return f"fleet: connected since {text(fleet, 'since')}, {members}"
+    if since := text(fleet, "since"):
+        return f"fleet: alone since {since}, {members}: {text(fleet, 'reason')}"
+    return "fleet: not asked yet"
 
 
 def reasons(secrets: Iterable[Record]) -> Iterator[str]:

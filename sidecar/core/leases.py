@@ -14,9 +14,13 @@ from sidecar.core.quotas import Scope
 LASTING: Final = 5.0
 """Seconds that a lease lasts: what a daemon that died takes with it is free again after so long."""
 
-COUNT_EVERY: Final = 0.04
+COUNT_EVERY: Final = 0.02
 """Of a lease time: how often a ledger weighs all needs against each other (200 ms). In between a renewal costs the
 same whether ten daemons share or a thousand."""
+
+UNHEARD: Final = 0.4
+"""Of a lease time: for so long a ledger that begins listens for members that hold something (2 s). Each that lives
+renews within it; those of whom it hears make it learn for a whole lease time."""
 
 AWAY: Final = 0.5
 """Of a lease time: if nobody bid for so long and then one comes that was alone, all were."""
@@ -93,7 +97,7 @@ class FleetReading:
     """How a daemon stands with its fleet, for status."""
 
     is_connected: bool
-    since: float | None  # loop time; None while the store was not asked yet
+    seconds: float | None  # since when; None while the store was not asked yet
     why: str  # what the store last failed with, empty while it answers
     members: int  # as last heard; 0 where nothing was
 
@@ -187,9 +191,9 @@ class Ledger:
 
     At every moment the members together hold at most the share, whatever was lost on the way: a lease counts until it
     has ended or its holder has bid again, and a member whose lease became smaller counts as before until its next bid
-    shows that it knows. A ledger that has just begun, was out of reach for a lease time, or finds that it has lost its
-    memory, learns for one lease time: meanwhile it confirms what members say they hold, and grants others their safe
-    minimum.
+    shows that it knows. A ledger that was out of reach, or finds that it has lost its memory, learns for one lease
+    time: meanwhile it confirms what members say they hold, and grants others their safe minimum. One that begins does
+    so for as long as it takes to hear of that.
     """
 
     lasting: float = LASTING
@@ -204,8 +208,8 @@ class Ledger:
 
     def renew(self, name: str, bid: Bid, now: float) -> Lease:
         """Take a bid in, and say what its member may take from now on."""
-        self._notice_loss(bid, now)
         is_new = name not in self.members
+        self._notice_loss(bid, now, is_new=is_new)
         member = self.members.setdefault(name, Member())
         member.need, member.share = bid.need, bid.share
         member.until = now + self.lasting * (1 if bid.need > 0 else RESTING)
@@ -224,10 +228,12 @@ class Ledger:
         if member := self.members.pop(name, None):
             self.counted -= member.counted
 
-    def _notice_loss(self, bid: Bid, now: float) -> None:
+    def _notice_loss(self, bid: Bid, now: float, *, is_new: bool) -> None:
         was_away = bid.is_alone and now - self.counted_at > AWAY * self.lasting
-        if not self.turn or bid.seen > self.turn or was_away:
+        if bid.seen > self.turn or was_away or (is_new and bid.holds > 0):
             self.learns_until = now + self.lasting
+        elif not self.turn:
+            self.learns_until = now + UNHEARD * self.lasting
         self.learns_until = min(self.learns_until, now + self.lasting)  # the clock may have gone back
         self.turn = max(self.turn, bid.seen) + 1
 

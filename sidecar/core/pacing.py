@@ -124,6 +124,12 @@ class Bucket:
         """Say how much was taken that is not paid for yet."""
         return max(0.0, self._paid_at - now) * self.rate
 
+    def reset(self, now: float, rate: float, burst: float) -> None:
+        """Go on at another rate and burst; neither makes tokens, nor debts of what was rightly taken."""
+        saved = self.burst - self.owed(now)
+        self.rate, self.burst = rate, burst
+        self._paid_at = now + max(0.0, burst - saved) / rate
+
     def retune(self, now: float, rate: float) -> None:
         """Go on at another rate; what was taken stays taken."""
         if self._paid_at > now:
@@ -271,7 +277,7 @@ class Breaker:
 
     def failed(self, now: float, sent_at: float, dice: Callable[[], float]) -> None:
         """Count a request without an answer; what was sent before it opened says nothing new."""
-        if sent_at < self._opened_at:
+        if sent_at <= self._opened_at:
             return
         self._failed += 1
         self._probing = False

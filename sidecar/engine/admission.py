@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Protocol
 
+from sidecar.core.leases import FleetReading
 from sidecar.core.pacing import (
     BURST_CALLS,
     LEASED_BURST_CALLS,
@@ -37,8 +38,12 @@ DRAIN: Final = 0.25
 """Seconds in which those who wait could be let through: so much rate a daemon says that it needs."""
 
 
+STILL: Final = 0.5
+"""Seconds without a request after which none is expected: others may have the rate."""
+
+
 class Lessor(Protocol):
-    """Who leases a fleet's daemon its rates."""
+    """Who leases a fleet's daemon its rates: engine.leasing, where there is a fleet."""
 
     def watch(self, turnstile: "Turnstile", quota: "Quota") -> None:
         """Lease this quota from now on, if the account is known."""
@@ -46,6 +51,10 @@ class Lessor(Protocol):
 
     def poke(self) -> None:
         """Look again soon: somebody waits."""
+        ...
+
+    def reading(self) -> FleetReading:
+        """Say how this daemon stands with its fleet."""
         ...
 
 
@@ -67,6 +76,7 @@ class Quota:
         "tally",
         "throttled",
         "waiting",
+        "wanted_at",
     )
 
     def __init__(self, name: str, limit: float, steering: Steering) -> None:
@@ -77,6 +87,7 @@ class Quota:
         self.bucket = Bucket(steering.rate, burst_of(steering.rate))
         self.tally = Tally()
         self.demand = Tally()  # as `tally`, but of what was asked for, when it was
+        self.wanted_at = -inf
         self.ahead = [0, 0]  # the amounts waited for, by priority
         self.waiting = self.throttled = self.refused = 0
         self.answered = self.blamed = 0  # amounts, for the fleet: what AWS let through and what it did not
@@ -84,8 +95,14 @@ class Quota:
         self.hoped = 0.0  # the rate to be expected in a moment, where it is more than the one there is
 
     def need(self, now: float) -> float:
-        """Say what rate it could use: what was asked for over the last second, and what waits."""
-        return self.demand.per_second(now) + sum(self.ahead) / DRAIN
+        """Say what rate it could use: what was asked for over the last second, if it still is, and what waits."""
+        asked = self.demand.per_second(now) if now - self.wanted_at < STILL else 0.0
+        return asked + sum(self.ahead) / DRAIN
+
+    def want(self, now: float, amount: int) -> None:
+        """Take note that so much is asked for."""
+        self.demand.add(now, amount)
+        self.wanted_at = now
 
     def opens(self, now: float, amount: int, ahead: int) -> float:
         """Estimate when `amount` can be had, after `ahead` has been taken."""
@@ -127,7 +144,7 @@ class Quota:
 
     def _retune_leased(self, now: float) -> None:
         self.bucket.least_burst = LEASED_BURST_CALLS
-        self.bucket.retune(now, self.steering.rate)
+        self.bucket.reset(now, self.steering.rate, burst_of(self.steering.rate, LEASED_BURST_CALLS))
 
     def absorb(self, other: "Quota", now: float) -> None:
         """Take over what another counted that turned out to be the same: what it took is taken here too."""
@@ -334,9 +351,10 @@ class Turnstile:
             quota.adopt(now, limits.limit(name, region), most(name, region))
         self.turn()
 
-    def rename(self, scope: Scope) -> None:
+    def rename(self, scope: Scope, limits: Limits, now: float) -> None:
         """Charge to the account that has become known; rates, lines and counts stay as they are."""
         self.scope = scope
+        self.adopt(limits, now)
         if self._lessor:
             for quota in self._quotas.values():
                 self._lessor.watch(self, quota)
@@ -393,7 +411,7 @@ class Turnstile:
         """Count what is asked for, and have it leased where there is no lease for it."""
         now = asyncio.get_running_loop().time()
         for quota, amount in queue.tolls:
-            quota.demand.add(now, amount)
+            quota.want(now, amount)
         if self.waiting or any(quota.leased == 0 for quota, _ in queue.tolls):
             lessor.poke()
 

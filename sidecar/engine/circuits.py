@@ -72,10 +72,10 @@ class Circuit:
         self._wake()
 
     def known(self, now: float) -> Unreachable:
-        """Give what is known without asking: how it failed, and when it is worth coming back."""
+        """Give what is known without asking, and when it is worth coming back; not whose request found it out."""
         assert self._failure is not None, "a failure has opened it"
         wait = max(self._breaker.until - now, BACKOFF_BASE)
-        return Unreachable(str(self._failure), mend=self._failure.mend, retry_after=wait)
+        return Unreachable(f"{self._where} does not answer", mend=self._failure.mend, retry_after=wait)
 
     async def stand_by(self, deadline: float | None) -> None:
         """Wait until something changes: the pause is over, the endpoint was heard of, or `call_off`."""

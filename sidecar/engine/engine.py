@@ -46,6 +46,7 @@ class Engine:
         self.on_demand = OnDemandValues(self.store, self.checks, self.policies)
         self.refresher = Refresher(self.checks, self.trees, world.guard, self.on_demand, world.tasks)
         self.checks.on_landing = self.refresher.poke
+        world.guard.on_recovery = self.refresher.recover
         self.declarations = Declarations(self.store, self.catalogue, self.checks, self.trees, self.policies)
         self.resolver = Resolver(
             world.clock,

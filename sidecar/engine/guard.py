@@ -21,9 +21,8 @@ from sidecar.core.errors import (
 from sidecar.core.pacing import BACKOFF_CAP, backoff
 from sidecar.core.ports import Call, Gate, Priority
 from sidecar.core.quotas import Limits, QuotaReading, Scope
-from sidecar.engine.admission import Queue, Quota, Ticket, Turnstile
+from sidecar.engine.admission import Lessor, Queue, Quota, Ticket, Turnstile
 from sidecar.engine.circuits import Circuit
-from sidecar.engine.leasing import Leasing
 from sidecar.telemetry import Metrics, Outcome
 
 T = TypeVar("T")
@@ -153,7 +152,7 @@ class Guard:
         dice: Callable[[], float],
         metrics: Metrics,
         call_timeout: float = CALL_TIMEOUT,
-        leasing: Leasing | None = None,
+        leasing: Lessor | None = None,
     ) -> None:
         """Take what the accounts allow, a die from 0 to 1, where to count, and who leases rates where there is a fleet.
 
@@ -198,7 +197,7 @@ class Guard:
                 kept.absorb(turnstile, now)
             else:
                 self._turnstiles[known] = turnstile
-                turnstile.rename(known)
+                turnstile.rename(known, self._limits.of(known), now)
         self._metrics.account_learnt(stand_in, account)
 
     def readings(self) -> list[QuotaReading]:

@@ -6,7 +6,7 @@ what is held counts until it ends, then the safe minimum. Must not decide who ge
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -27,10 +27,18 @@ failures."""
 RENEW_AFTER: Final = 1 / 3
 """Of a lease time: when a lease is renewed, so that two renewals may fail."""
 
+SCARCE_AFTER: Final = 1 / 10
+"""Of a lease time: when a lease that is less than was needed is renewed at the soonest, to have what others give back.
+In a large fleet later, see `MOST_BIDS`."""
+
+MOST_BIDS: Final = 1_000.0
+"""Bids a second that a whole fleet makes for one scarce pool, as long as leases are renewed in time: a store does that
+with a few percent of one core."""
+
 REST_FOR: Final = 12.0
 """Lease times: how often one that needs nothing shows that it is still there (1 min)."""
 
-SOONER: Final = 1 / 20
+SOONER: Final = 1 / 50
 """Of a lease time: the least time between two bids for one pool, where waiting longer would leave rate unused."""
 
 JITTER: Final = 0.1
@@ -75,9 +83,8 @@ class Tenancy:
         """Say what to ask for; what needs nothing lets go of its lease at once."""
         answered, throttled = self.told
         need = self.quota.need(now)
-        if need == 0 and self.holds(now):
-            self.until = now
-            self.quota.rest(now, self.safe)  # before it is told, so that nobody else has it at the same time
+        if need < self.holds(now):
+            self._let_go(now, need)
         return Bid(
             need=need,
             share=self.share,
@@ -88,6 +95,15 @@ class Tenancy:
             throttled=self.quota.blamed - throttled,
             is_alone=self.is_alone,
         )
+
+    def _let_go(self, now: float, need: float) -> None:
+        """Keep to less of the lease before saying so: then others can have the rest at once."""
+        assert self.lease is not None, "it holds something"
+        self.lease = replace(self.lease, rate=need)
+        if need > 0:
+            self.quota.lease(now, need, need)
+        else:
+            self.quota.rest(now, self.safe)
 
     def take(self, bid: Bid, lease: Lease, sent_at: float, now: float) -> None:
         """Keep to a new lease, or rest where nothing is needed."""
@@ -122,7 +138,12 @@ class Tenancy:
         need = self.quota.need(now)
         if need > max(bid.need, lease.rate) * MOVED:
             return True
-        return lease.rate <= bid.need and need < lease.rate / 2  # others need what it does not any more
+        return self.is_scarce and need < lease.rate / 2  # others need what it does not any more
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether there was no more than it needed: then others may need what it does not need any more."""
+        return self.lease is not None and self.bid is not None and 0 < self.lease.rate <= self.bid.need
 
 
 @dataclass(slots=True)
@@ -135,12 +156,16 @@ class Leasing:
     timeout: float = STORE_TIMEOUT
     lost_at: float | None = None  # loop time since when the store does not answer
     found_at: float | None = None  # since when it does
+    _phase: float = field(init=False)  # one for all quotas: a call that needs two waits for the later one
     _why: str = ""
     _tries: int = 0
     _retry_at: float = float("-inf")
     _disagreed: bool = False
     _tenancies: dict[Pool, Tenancy] = field(default_factory=dict)
     _poked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._phase = self.dice()
 
     def watch(self, turnstile: Turnstile, quota: Quota) -> None:
         """Lease this quota from now on, where the account is known and has a limit to share."""
@@ -152,7 +177,7 @@ class Leasing:
         if self.lost_at is not None:
             tenancy.go_alone(now)
         elif quota.tally.per_second(now) == 0:
-            quota.await_lease(now, self.dice(), tenancy.safe)
+            quota.await_lease(now, self._phase, tenancy.safe)
         self.poke()
 
     def poke(self) -> None:
@@ -160,10 +185,12 @@ class Leasing:
         self._poked.set()
 
     def reading(self) -> FleetReading:
-        """Say how the fleet stands; times are loop time."""
+        """Say how this daemon stands with its fleet."""
         members = max((tenancy.lease.members for tenancy in self._tenancies.values() if tenancy.lease), default=0)
         is_connected = self.lost_at is None and self.found_at is not None
-        return FleetReading(is_connected, self.found_at if is_connected else self.lost_at, self._why, members)
+        since = self.found_at if is_connected else self.lost_at
+        seconds = None if since is None else asyncio.get_running_loop().time() - since
+        return FleetReading(is_connected, seconds, self._why, members)
 
     async def run(self) -> None:
         """Keep leases; cancelling it leaves them to end by themselves."""
@@ -202,11 +229,11 @@ class Leasing:
             return
 
     def _due(self, now: float) -> Iterator[Tenancy]:
-        now += EARLY
-        if now < self._retry_at:
+        if now < self._retry_at - EARLY:
             return
         for tenancy in self._tenancies.values():
-            if now >= tenancy.due or (now >= tenancy.bid_at + self._sooner and tenancy.wants_sooner(now)):
+            may_bid = now >= tenancy.bid_at + self._sooner - EARLY
+            if now >= tenancy.due - EARLY or (may_bid and tenancy.wants_sooner(now)):
                 yield tenancy
 
     @property
@@ -230,16 +257,13 @@ class Leasing:
     def _wakes(self, tenancy: Tenancy, now: float) -> float:
         if tenancy.wants_sooner(now):
             return min(tenancy.due, tenancy.bid_at + self._sooner)
-        is_scarce = tenancy.lease and tenancy.bid and tenancy.lease.rate <= tenancy.bid.need
-        return min(tenancy.due, now + self._sooner) if is_scarce else tenancy.due
+        return min(tenancy.due, now + self._sooner) if tenancy.is_scarce else tenancy.due
 
     async def _renew(self, tenancy: Tenancy) -> bool:
         """Bid for one pool, and say whether there is a lease for it."""
         loop = asyncio.get_running_loop()
         sent_at = tenancy.bid_at = loop.time()
-        jittered = 1 + JITTER * (2 * self.dice() - 1)
         bid = tenancy.next_bid(sent_at)
-        tenancy.due = sent_at + (RENEW_AFTER if bid.need > 0 else REST_FOR) * self.store.lasting * jittered
         try:
             async with asyncio.timeout(self.timeout):
                 lease = await self.store.renew(tenancy.pool, self.member, bid)
@@ -250,12 +274,24 @@ class Leasing:
             self._why = f"no answer within {self.timeout:g} s"
             return False
         now = loop.time()
+        tenancy.due = sent_at + self._interval(tenancy, bid, lease) * (1 + JITTER * (2 * self.dice() - 1))
         if now >= sent_at + lease.lasts:
             self._why = f"an answer after {now - sent_at:.1f} s, when the lease had ended"
             return False
         tenancy.take(bid, lease, sent_at, now)
         self._watch_end(tenancy)
         return True
+
+    def _interval(self, tenancy: Tenancy, bid: Bid, lease: Lease) -> float:
+        """Give the seconds until this lease is renewed."""
+        lasting = self.store.lasting
+        if bid.need == 0:
+            return REST_FOR * lasting
+        if tenancy.lease is None:
+            return SOONER * lasting  # who is new was granted something before its fleet was weighed anew
+        if lease.rate > bid.need:
+            return RENEW_AFTER * lasting
+        return min(RENEW_AFTER * lasting, max(SCARCE_AFTER * lasting, lease.members / MOST_BIDS))
 
     def _note_loss(self, now: float) -> None:
         self._retry_at = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from sidecar.core.errors import Transient
 from sidecar.core.names import Name
 from sidecar.core.pacing import BACKOFF_CAP
 from sidecar.core.ports import Priority, Route
@@ -37,6 +38,9 @@ make 1,000 tasks."""
 
 OVERDUE = 3 * (CALL_TIMEOUT + BACKOFF_CAP)
 """A check overdue by more than this, with nothing else moving, is a stalled poller (seconds)."""
+
+RECOVER_WITHIN = 2.0
+"""Seconds over which what failed is checked anew when an endpoint answers again: its backoff was for an outage."""
 
 NOW = 0.001
 """What is due within this is due now: a loop's timer may fire that much early (seconds)."""
@@ -112,6 +116,18 @@ class Refresher:
             while room.free and (refs := lane.take(now, most)):
                 for entries in self.checks.batches(refs):
                     yield route, entries
+
+    def recover(self) -> None:
+        """Check soon what failed for want of an answer: an endpoint answers again."""
+        now, dice = self.checks.now(), self.checks.dice
+        for tree in self.trees.entries.values():
+            if tree.trouble and isinstance(tree.trouble.failure, Transient):
+                self.trees.planned.hasten(tree.prefix, now + RECOVER_WITHIN * dice())
+        for entry in self.checks.store:
+            lane = self.checks.lanes.get(entry.route)
+            if lane and entry.trouble and isinstance(entry.trouble.failure, Transient):
+                lane.hasten(entry.ref, now + RECOVER_WITHIN * dice())
+        self.poke()
 
     def earliest(self) -> float | None:
         """Tell when the next check is due (loop time), None when none is planned."""

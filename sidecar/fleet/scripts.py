@@ -13,6 +13,7 @@ from sidecar.core import leases
 _CONSTANTS: Final = {
     "COUNT_EVERY": leases.COUNT_EVERY,
     "AWAY": leases.AWAY,
+    "UNHEARD": leases.UNHEARD,
     "WINDOW": leases.WINDOW,
     "RESTING": leases.RESTING,
     "SPARE": leases.SPARE,
@@ -56,14 +57,16 @@ local function longest(wanted)
   return now + lasting * $RESTING
 end
 
-if turn == 0 or seen > turn or (is_alone and now - counted_at > $AWAY * lasting) then
+local rate, held = 0, 0
+local was = redis.call('HGET', KEYS[2], name)
+if seen > turn or (is_alone and now - counted_at > $AWAY * lasting) or (not was and holds > 0) then
   learns_until = now + lasting
+elseif turn == 0 then
+  learns_until = now + $UNHEARD * lasting
 end
 learns_until = math.min(learns_until, now + lasting)
 turn = math.max(turn, seen) + 1
 
-local rate, held = 0, 0
-local was = redis.call('HGET', KEYS[2], name)
 if was then
   local _
   _, _, rate, held = struct.unpack(MEMBER, was)

@@ -88,6 +88,9 @@ class Exposition(Collector):
         yield _gauge("sidecar_quota_rate_per_second", "What the daemon allows itself now.", _QUOTA, rates)
         stretch = self.gauges.stretch()
         yield _scalar("sidecar_budget_stretch", "Intervals are so many times as long for the budget.", stretch)
+        leases = [(key, held.leased) for key, held in zip(known, readings, strict=True) if held.leased is not None]
+        if leases:
+            yield _gauge("sidecar_fleet_leases", "Calls per second leased from the fleet.", _QUOTA, leases)
         yield _gauge("sidecar_quota_limit_per_second", "What the account allows.", _QUOTA, limits)
         yield _counter("sidecar_quota_refused", "Requests without a turn in time.", _QUOTA, refusals.items())
         yield _counter("sidecar_retries", "Further attempts.", (*_QUOTA, "reason"), retries.items())

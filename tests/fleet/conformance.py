@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sidecar.core.leases import Bid, Lease, Pool
+from sidecar.core.leases import UNHEARD, Bid, Lease, Pool
 from sidecar.core.ports import LeaseStore
 from sidecar.core.quotas import Scope
 
@@ -232,10 +232,10 @@ class LeaseStoreConformance(ABC):
         assert fleet.taken() == pytest.approx(SHARE)
 
     async def test_new_store_is_careful(self, clock: Hands, exits: AsyncExitStack) -> None:
-        """A store that knows nothing yet grants safe minimums for one lease time: there may be leases it forgot."""
+        """A store that knows nothing yet grants safe minimums until it would have heard of leases that it forgot."""
         fleet = Fleet(clock)
         await self.join(fleet, exits, 1_000)
-        await fleet.rounds(int(LASTING / ROUND))
+        await fleet.rounds(int(UNHEARD * LASTING / ROUND))
         assert fleet.daemons[0].rate <= SAFE
         await fleet.rounds(int(LASTING / ROUND))
         assert fleet.daemons[0].rate == pytest.approx(SHARE)

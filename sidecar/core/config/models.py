@@ -17,6 +17,8 @@ from sidecar.core.config.types import (
     DecryptChoice,
     Duration,
     ExternalId,
+    FilePath,
+    FleetName,
     Glob,
     IdentityName,
     Interval,
@@ -35,6 +37,7 @@ from sidecar.core.config.types import (
     SecretRef,
     Share,
     SourceChoice,
+    StoreAddress,
     Switch,
     TcpAddress,
     TreePath,
@@ -235,6 +238,29 @@ class Quotas(Section):
     )
 
 
+class InFile(Section):
+    """A secret of the daemon's own, in a file that is read when it is needed."""
+
+    file: FilePath = Field(description="An absolute path.")
+
+
+class Fleet(Section):
+    """Daemons that hold one share of each quota together, and lease parts of it from each other."""
+
+    store: StoreAddress = Field(description="Where leases are kept: Redis, Valkey or a DynamoDB table.")
+    name: FleetName = Field(
+        description="Daemons that name the same store and this name are one fleet: one for each account they share."
+    )
+    share: Share = Field(
+        0.80,
+        description="The most of each quota that the whole fleet takes: what strangers need is left. Where daemons of "
+        "one fleet disagree, the least counts.",
+    )
+    password: InFile | None = Field(
+        None, description="The store's password, where its address does not hold one; read anew for each connection."
+    )
+
+
 class MetricsSpec(Section):
     """What is exported to Prometheus."""
 
@@ -281,6 +307,9 @@ class Config(Section):
         description="Where replicas of multi-region secrets are, in order; the next is tried on transient errors only.",
     )
     quotas: Quotas = Field(Quotas(), description="How much of the account's request rates this daemon may take.")
+    fleet: Fleet | None = Field(
+        None, description="The daemons with which this one shares the account's quotas; alone unless given."
+    )
     metrics: MetricsSpec = Field(MetricsSpec(), description="What is exported to Prometheus.")
     log: Log = Field(Log(), description="What is written to standard error.")
 

@@ -135,6 +135,29 @@ Account = Annotated[
 """A user or group: its number, or the name that the system has for it."""
 
 
+# --- the fleet -----------------------------------------------------------------------------------------------------
+
+StoreAddress = Annotated[
+    units.StoreUrl,
+    _scalar("the address of a store such as redis://host:6379", units.parse_store, units.StoreUrl),
+    PlainSerializer(str),
+    WithJsonSchema(_text_schema(units.STORE_PATTERN, "redis://redis.internal:6379/0", "dynamodb://sidecar-fleet")),
+]
+"""Where a fleet's leases are kept; what is wrong is not repeated, and what is right not printed whole."""
+
+FleetName = Annotated[
+    str,
+    _scalar("a name", units.parse_fleet_name),
+    WithJsonSchema(_text_schema(units.FLEET_NAME_PATTERN, "prod")),
+]
+
+FilePath = Annotated[
+    str,
+    _scalar("the path of a file", units.parse_absolute_path),
+    WithJsonSchema(_text_schema("^/", "/var/run/secrets/redis-password")),
+]
+
+
 # --- secrets -------------------------------------------------------------------------------------------------------
 
 

@@ -5,8 +5,10 @@ Every reader takes the text as the user wrote it, be it from YAML or from a vari
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
+from urllib.parse import urlsplit
 
 _SECONDS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _LONGEST: Final = 3650 * 86400.0  # ten years: sums of a few such stay exact as floats
@@ -20,6 +22,9 @@ SHARE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?%$"
 BUDGET_PATTERN: Final = r"^\$[0-9]+(\.[0-9]+)?/month$"
 MODE_PATTERN: Final = r"^(0o)?0?[0-7]{3}$"
 ADDRESS_PATTERN: Final = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"
+STORE_PATTERN: Final = (
+    r"^((rediss?|valkeys?|unix)://[!-~]+|dynamodb://[A-Za-z0-9_.-]{3,255}(\?shards=([1-9]|[1-9][0-9]|1[0-9]{2}))?)$"
+)
 ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*\$?$"
 
 _DURATION: Final = re.compile(DURATION_PATTERN)
@@ -28,6 +33,10 @@ _BUDGET: Final = re.compile(BUDGET_PATTERN)
 _MODE: Final = re.compile(MODE_PATTERN)
 _ADDRESS: Final = re.compile(ADDRESS_PATTERN)
 _ACCOUNT: Final = re.compile(ACCOUNT_PATTERN)
+_STORE: Final = re.compile(STORE_PATTERN)
+_REDIS_SPELLING: Final = re.compile("^valkey(s?)://")
+FLEET_NAME_PATTERN: Final = r"^[A-Za-z0-9._-]{1,64}$"
+_FLEET_NAME: Final = re.compile(FLEET_NAME_PATTERN)
 _DIGITS: Final = re.compile(r"[0-9]+")
 _WHOLE: Final = re.compile(r"[0-9]{1,18}")
 _DECIMAL: Final = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?|\.[0-9]+")
@@ -70,6 +79,29 @@ class Address:
     def __str__(self) -> str:
         """Spell it as the configuration does."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class StoreKind(StrEnum):
+    """What keeps a fleet's leases."""
+
+    REDIS = "redis"
+    DYNAMODB = "dynamodb"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """Where a fleet's store is. It may hold a password, so it shows neither that nor a user."""
+
+    kind: StoreKind
+    url: str = field(repr=False)  # as the store's library wants it; of a table, its name
+    shards: int = 1  # ledgers among which a pool's members are dealt
+
+    def __str__(self) -> str:
+        """Spell it without user and password."""
+        if self.kind is StoreKind.DYNAMODB:
+            return f"dynamodb://{self.url}" + (f"?shards={self.shards}" if self.shards > 1 else "")
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def parse_duration(text: str) -> float:
@@ -121,6 +153,38 @@ def parse_budget(text: str) -> float:
 def budget_text(dollars: float) -> str:
     """Spell dollars a month, with cents where there are some."""
     return f"${dollars:.10g}/month"
+
+
+def parse_store(text: str) -> StoreUrl:
+    """Give the address of a fleet's store; one that is wrong is not repeated, as it may hold a password."""
+    if text.startswith("dynamodb://") and _STORE.fullmatch(text):
+        table, _, shards = text.removeprefix("dynamodb://").partition("?shards=")
+        return StoreUrl(StoreKind.DYNAMODB, table, int(shards or 1))
+    try:
+        parts = urlsplit(text)
+        is_whole = bool(parts.path.strip("/") if parts.scheme == "unix" else parts.hostname) and parts.port != 0
+        is_whole = is_whole and not parts.query and not parts.fragment
+    except ValueError:
+        is_whole = False
+    if not is_whole or not _STORE.fullmatch(text) or text.startswith("dynamodb://"):
+        raise Unwanted(
+            "want redis://host:port/db, rediss:// for TLS, valkey:// or valkeys://, unix:///path, or dynamodb://table"
+        )
+    return StoreUrl(StoreKind.REDIS, _REDIS_SPELLING.sub(r"redis\1://", text))
+
+
+def parse_fleet_name(text: str) -> str:
+    """Give the name of a fleet: a part of the store's keys."""
+    if not _FLEET_NAME.fullmatch(text):
+        raise unwanted("letters, digits, '.', '_' and '-', 64 at most", text)
+    return text
+
+
+def parse_absolute_path(text: str) -> str:
+    """Give the path of a file."""
+    if not text.startswith("/") or not text.isprintable():
+        raise unwanted("an absolute path", text)
+    return text
 
 
 def parse_mode(text: str) -> int:

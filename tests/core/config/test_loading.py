@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.config.loading import load
-from sidecar.core.config.models import AccessRule, Config, IdentitySpec, SecretSpec, TreeSpec, Unix
+from sidecar.core.config.models import AccessRule, Config, IdentitySpec, InFile, SecretSpec, TreeSpec, Unix
 from sidecar.core.config.outline import variables
 from sidecar.core.config.types import LogFormat, LogLevel, PerSecret
 from sidecar.core.config.units import Address
@@ -92,9 +92,55 @@ def test_nothing_at_all_is_a_configuration() -> None:
 
 def test_a_key_without_value_says_nothing() -> None:
     """A section of which everything is commented out is as though it were not there."""
-    names = "secrets trees on_demand cache listen access identities failover quotas metrics log"
+    names = "secrets trees on_demand cache listen access identities failover quotas fleet metrics log"
     text = "\n".join(f"{name}:" for name in names.split())
     assert load(file=("f", text), environ={}) == Config()
+
+
+@pytest.mark.parametrize(
+    ("store", "shown", "meant"),
+    [
+        ("redis://redis:6379/1", "redis://redis:6379/1", "redis://redis:6379/1"),
+        ("valkeys://app:hunter2@redis", "rediss://redis", "rediss://app:hunter2@redis"),
+        ("valkey://[::1]:6379", "redis://[::1]:6379", "redis://[::1]:6379"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("dynamodb://Fleet_1", "dynamodb://Fleet_1", "Fleet_1"),
+        ("dynamodb://fleet?shards=40", "dynamodb://fleet?shards=40", "fleet"),
+    ],
+)
+def test_a_fleet(store: str, shown: str, meant: str) -> None:
+    """A store by any of its spellings; what is printed of it shows neither user nor password."""
+    text = f"fleet: {{store: '{store}', name: prod, password: {{file: /run/password}}}}"
+    fleet = load(file=("f", text), environ={}).fleet
+    assert fleet is not None
+    assert (str(fleet.store), fleet.store.url, fleet.name, fleet.share) == (shown, meant, "prod", 0.8)
+    assert fleet.password == InFile(file="/run/password")
+    assert "hunter2" not in repr(fleet) + fleet.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "fleet",
+    [
+        "{store: 'redis://', name: a}",
+        "{store: 'redis://x:0', name: a}",
+        "{store: 'redis://x:port', name: a}",
+        "{store: 'unix:///', name: a}",
+        "{store: 'redis://x#1', name: a}",
+        "{store: 'dynamodb://x', name: a}",
+        "{store: 'dynamodb://key:hunter2@table', name: a}",
+        "{store: 'dynamodb://table?shards=0', name: a}",
+        "{store: 'dynamodb://table?shards=200', name: a}",
+        "{store: 'http://x', name: a}",
+        "{store: 'redis://x', name: 'a/b'}",
+        "{store: 'redis://x', name: a, share: 0}",
+        "{store: 'redis://x', name: a, password: {file: relative}}",
+        "{store: 'redis://x', name: a, password: hunter2}",
+    ],
+)
+def test_what_is_no_fleet(fleet: str) -> None:
+    """It is refused, and a password that stands in the wrong place is not repeated."""
+    assert "hunter2" not in str(problems(f"fleet: {fleet}"))
+    assert problems(f"fleet: {fleet}")
 
 
 def test_nothing_turns_the_ops_listener_off() -> None:
@@ -154,7 +200,7 @@ secrets:
   via: sm:x?via=nobody
   bad: hunter2
 trees: {app: prod/app}
-fleet: {store: redis}
+fleet: {store: "redis://:hunter2@x?hunter2", share: 101%}
 cache: {ttll: 1m, refresh: 0s}
 listen: {unix: /run/x.sock}
 access: [{uid: 1}, text, {allow: "*"}]
@@ -180,9 +226,11 @@ identities: {default: {endpoint_url: "http://user:hunter2@x", external_id: "hunt
         ),
         "sidecar.yaml line 10, trees.app: a tree is a path of Parameter Store. Write it as ssm:/path/.",
         (
-            "sidecar.yaml line 11, fleet: there is no such key; there are secrets, trees, on_demand, cache, listen,"
-            " access, identities, failover, quotas, metrics, log"
+            "sidecar.yaml line 11, fleet.store: want redis://host:port/db, rediss:// for TLS, valkey:// or valkeys://,"
+            " unix:///path, or dynamodb://table"
         ),
+        "sidecar.yaml line 11, fleet.name: want this key, it has no default",
+        "sidecar.yaml line 11, fleet.share: want more than 0% and at most 100%, got 101%",
         "sidecar.yaml line 12, cache.refresh: want at least 1s, got 0s",
         "sidecar.yaml line 12, cache.ttll: there is no such key; did you mean ttl?",
         "sidecar.yaml line 13, listen.unix: want a mapping, got text",

@@ -51,6 +51,8 @@ def test_the_examples_of_the_reference_fit(text: str) -> None:
         "access: [{uid: 1}]",
         "quotas: {limits: {ssm.gett: 1}}",
         "quotas: {share: 2}",
+        "fleet: {store: 'http://x', name: a}",
+        "fleet: {store: 'redis://x'}",
         "failover: {s3: [a, b]}",
         "identities: {default: {region: here}}",
         "log: {level: loud}",
@@ -68,6 +70,7 @@ def test_defaults_are_spelt_as_one_would_write_them() -> None:
     defaults = {
         section: {key: described["default"] for key, described in properties.items() if "default" in described}
         for section, properties in SECTIONS.items()
+        if section != "fleet"  # alone unless given
     }
     assert defaults["cache"]["stale_if_error"] == "1d"
     assert load(file=("defaults", json.dumps(defaults)), environ={}) == load(file=None, environ={})
@@ -80,6 +83,7 @@ SECTIONS = {
         ("cache", "Cache"),
         ("listen", "Listen"),
         ("quotas", "Quotas"),
+        ("fleet", "Fleet"),
         ("metrics", "MetricsSpec"),
         ("log", "Log"),
     ]
@@ -90,8 +94,9 @@ def keys() -> set[str]:
     """Give the dotted path of every key, <name> standing for a free one."""
     defs = SCHEMA["$defs"]
     found = set(SCHEMA["properties"])
-    for section in ("on_demand", "cache", "listen", "quotas", "metrics", "log"):
+    for section in ("on_demand", "cache", "listen", "quotas", "fleet", "metrics", "log"):
         found |= {f"{section}.{key}" for key in SECTIONS[section]}
+    found |= {f"fleet.password.{key}" for key in defs["InFile"]["properties"]}
     found |= {f"listen.unix.{key}" for key in defs["Unix"]["properties"]}
     for prefix, name in [("secrets.<name>", "SecretSpec"), ("trees.<name>", "TreeSpec"), ("access[]", "AccessRule")]:
         found |= {f"{prefix}.{key}" for key in defs[name]["properties"]}
@@ -105,6 +110,8 @@ def test_the_reference_describes_every_key() -> None:
         "cache",
         "listen",
         "quotas",
+        "fleet",
+        "fleet.password",
         "metrics",
         "log",
         "listen.unix",
