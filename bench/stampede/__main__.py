@@ -24,8 +24,9 @@ BEGIN, END = "<!-- table: written by make stampede -->\n", "<!-- end of table --
 @click.option("--round-trip", default=0.02, show_default=True, help="Seconds.")
 @click.option("--strangers", default=200.0, show_default=True, help="Calls per second that others make.")
 @click.option("--write", is_flag=True, help="Write docs/stampede.svg and the table in docs/stampede.md.")
-def main(
-    *daemons: Sequence[int],
+def main(  # noqa: PLR0913 -- click hands over each option
+    *,
+    daemons: Sequence[int],
     seed: int,
     saved: float,
     round_trip: float,

@@ -50,8 +50,8 @@ class SecretsManager:
     batch: int = 1
 
     async def probe(self, refs: Sequence[Ref], gate: Gate) -> Mapping[Ref, Revision | Secret | Failure]:
-        """Fetch: what is held is not looked at again before all have everything."""
-        return await self.fetch(refs, gate)
+        """Give the version: a `DescribeSecret`, of which AWS allows forty times as many, so that it is left out."""
+        return {ref: _revision(ref) for ref in refs}
 
     async def fetch(self, refs: Sequence[Ref], gate: Gate) -> Mapping[Ref, Secret | Failure]:
         """Make one call for one value."""
@@ -62,11 +62,15 @@ class SecretsManager:
             self.stampede.gave_up()
             return {ref: failure}
         self.stampede.gained()
-        return {ref: Secret(Revision(ref, Version("1"), FETCH.scope.region), Plaintext(b"value"))}
+        return {ref: Secret(_revision(ref), Plaintext(b"value"))}
 
     async def _attempt(self) -> None:
         if not await self.stampede.cloud.ask():
             raise Throttled("Rate exceeded", quota=QUOTA)
+
+
+def _revision(ref: Ref) -> Revision:
+    return Revision(ref, Version("1"), FETCH.scope.region)
 
 
 class DistantLeases:

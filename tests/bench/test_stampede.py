@@ -59,7 +59,8 @@ class TestGoals:
         """Nobody goes without, and nobody is quicker than AWS and strangers' hurt allow."""
         for outcome in outcomes.values():
             assert outcome.missing == 0
-            assert outcome.ours.calls - outcome.ours.throttled == SMALL.fetches
+            answered = outcome.ours.calls - outcome.ours.throttled  # some were due for their second check already
+            assert SMALL.fetches <= answered <= 1.02 * SMALL.fetches
             assert outcome.seconds > (SMALL.fetches - SMALL.quota) / SMALL.quota
 
     def test_a_fleet_shares(self, outcomes: Mapping[str, Outcome]) -> None:
