@@ -125,7 +125,8 @@ class TestTelling:
         lines = table((each, outcomes[each.name]) for each in STRATEGIES).splitlines()
         assert len(lines) == 2 + len(STRATEGIES)
         assert len({len(line) for line in lines}) == 1
-        assert _squeezed(lines[-1]).startswith("| 20 | sidecar fleet | 25.")
+        fleet = outcomes[FLEET.name]
+        assert _squeezed(lines[-1]).startswith(f"| 20 | sidecar fleet | {fleet.seconds:.2f} | {fleet.ratio:.2f} |")
 
     def test_called_off(self) -> None:
         """Who never gets everything is said to, and the stampede ends."""
