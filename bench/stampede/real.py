@@ -37,6 +37,7 @@ class Plan:
     is_fleet: bool
     most_throttled: float  # of all calls
     slowest: float  # times the ideal
+    busiest: float | None = None  # calls in any second, throttled ones too; alone nobody knows how many others ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,14 @@ class Run:
             Figure(f"{plan.name}: time until {FETCHES} are held ÷ ideal", goal, took, ratio <= plan.slowest),
             Figure(f"{plan.name}: calls throttled", most, throttled, self.throttled <= plan.most_throttled),
             Figure(f"{plan.name}: fetches failed", "0", str(failed), failed == 0),
-            Figure(f"{plan.name}: calls in the busiest second, quota {QUOTA}", "", str(self.peak)),
+            self._busiest(),
         ]
+
+    def _busiest(self) -> Figure:
+        what, most = f"{self.plan.name}: calls in the busiest second, quota {QUOTA}", self.plan.busiest
+        if most is None:
+            return Figure(what, "", str(self.peak))
+        return Figure(what, f"≤ {most:.0f}", str(self.peak), self.peak <= most)
 
 
 def watch(herd: Herd, _redis: Redis) -> None:
@@ -103,8 +110,8 @@ def lose_the_store(herd: Herd, redis: Redis) -> None:
 
 PLANS: Final = (
     Plan("alone", watch, is_fleet=False, most_throttled=0.2, slowest=1.8),
-    Plan("fleet", watch, is_fleet=True, most_throttled=0.01, slowest=1.1 / SHARE),
-    Plan("fleet, store lost", lose_the_store, is_fleet=True, most_throttled=0.05, slowest=1.8),
+    Plan("fleet", watch, is_fleet=True, most_throttled=0.01, slowest=1.1 / SHARE, busiest=1.25 * QUOTA),
+    Plan("fleet, store lost", lose_the_store, is_fleet=True, most_throttled=0.05, slowest=1.8, busiest=1.25 * QUOTA),
 )
 
 

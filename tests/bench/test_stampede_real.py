@@ -45,3 +45,8 @@ class TestRun:
         """At the rate of the quota, without a throttling."""
         run = Run(plan, [request(number / QUOTA) for number in range(600)], setbacks=0)
         assert all(figure.met is not False for figure in run.figures())
+
+    def test_a_fleet_keeps_to_the_quota_in_every_second(self) -> None:
+        """Alone nobody knows of the others; a fleet that asks for much more than there is has missed its goal."""
+        burst = [request(0.5) for _ in range(2 * QUOTA)]
+        assert [Run(plan, burst, setbacks=0).figures()[-1].met for plan in PLANS] == [None, False, False]
