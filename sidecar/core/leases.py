@@ -15,7 +15,7 @@ LASTING: Final = 5.0
 """Seconds that a lease lasts: what a daemon that died takes with it is free again after so long."""
 
 COUNT_EVERY: Final = 0.02
-"""Of a lease time: how often a ledger weighs all needs against each other (200 ms). In between a renewal costs the
+"""Of a lease time: how often a ledger weighs all needs against each other (100 ms). In between a renewal costs the
 same whether ten daemons share or a thousand."""
 
 UNHEARD: Final = 0.4

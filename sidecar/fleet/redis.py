@@ -7,6 +7,7 @@ told: an address is where passwords are put.
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -34,11 +35,11 @@ FAILURES: Final[Mapping[type[Exception], str]] = {
     library.TimeoutError: "no answer in time",
     library.ConnectionError: "no connection",
     library.ResponseError: "it refuses",
-    library.RedisError: "it fails",
     OSError: "no connection",
     ValueError: "its answer cannot be understood",
+    Exception: "it fails",  # the library lets out whatever an odd server or a closed transport makes it stumble over
 }
-"""What a failure of the library means, the narrower classes first."""
+"""What a failure means, the narrower classes first: none of them may end the daemon."""
 
 
 class RedisLeases:
@@ -66,7 +67,8 @@ class RedisLeases:
             max_connections=1,  # a thousand daemons must not be five thousand connections
             timeout=None,
             socket_connect_timeout=CONNECT_TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
+            protocol=2,  # spoken by every server and proxy; nothing of the third is needed
+            retry=Retry(NoBackoff(), 1),
             decode_responses=True,
             **credentials,
         )
@@ -81,7 +83,7 @@ class RedisLeases:
         try:
             answer = await self._renew(keys=self._keys(pool), args=[member, *told, self.lasting, now])
             rate, part, members, agreed, share, turn = map(float, answer)
-        except tuple(FAILURES) as error:
+        except Exception as error:
             raise _lost(error) from error
         return Lease(rate, part, self.lasting, int(members), agreed, share, int(turn))
 
@@ -89,15 +91,13 @@ class RedisLeases:
         """Give back what the member holds; raises StoreLost."""
         try:
             await self._leave(keys=self._keys(pool), args=[member])
-        except tuple(FAILURES) as error:
+        except Exception as error:
             raise _lost(error) from error
 
     async def close(self) -> None:
         """Close the connection."""
-        try:
+        with suppress(Exception):  # it may be closed already, or half open
             await self._redis.aclose(close_connection_pool=True)
-        except tuple(FAILURES):
-            return
 
     def _keys(self, pool: Pool) -> list[str]:
         """Name the keys of a pool; the braces keep them on one node of a cluster."""
@@ -115,10 +115,16 @@ class _PasswordFile(CredentialProvider):
         return (self._path.read_text("utf-8").strip(),)
 
 
+_UNKNOWN_CALLER: Final = "unauthenticated"
+"""In what Redis answers, without a code, when somebody without a password sends as many words as a script needs."""
+
 _CODE: Final = re.compile(r"[A-Z]{2,20}\b")
 
 
 def _lost(error: Exception) -> StoreLost:
-    what = next(text for kind, text in FAILURES.items() if isinstance(error, kind))
+    cause = error.__cause__ if isinstance(error.__cause__, library.AuthenticationError) else error
+    if _UNKNOWN_CALLER in str(cause):
+        cause = library.AuthenticationError()
+    what = next(text for kind, text in FAILURES.items() if isinstance(cause, kind))
     code = _CODE.match(str(error)) if isinstance(error, library.ResponseError) else None
     return StoreLost(f"{what} ({code.group()})" if code else what)
