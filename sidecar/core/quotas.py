@@ -19,7 +19,7 @@ class Scope:
     @property
     def is_known(self) -> bool:
         """Whether it is an account, not what stands in for one that nobody has told yet."""
-        return len(self.account) == _ACCOUNT_DIGITS and self.account.isdecimal()
+        return len(self.account) == _ACCOUNT_DIGITS and self.account.isascii() and self.account.isdigit()
 
 
 _ACCOUNT_DIGITS: Final = 12

@@ -1,7 +1,11 @@
+import asyncio
+
 import pytest
 
 from sidecar.core.access import Globs, Rule
 from sidecar.core.outlook import Lengthened, Outlook, Stretch
+from sidecar.engine.leasing import Leasing
+from sidecar.fleet.memory import MemoryLeases
 from tests.api.served import API, DB, served
 from tests.engine.fakes import ssm
 
@@ -110,6 +114,21 @@ class TestStatus:
         }
         assert status["start_estimate_seconds"] == others["start_estimate_seconds"] == 249.5
         assert "budget" not in others
+
+    async def test_says_how_it_stands_with_its_fleet(self) -> None:
+        """To admins, where there is a fleet: connected or alone, since when, with how many."""
+        async with served() as one:
+            assert "fleet" not in (await one.get("/v1/status")).json
+            now = asyncio.get_running_loop().time
+            leasing = Leasing(MemoryLeases(now), "daemon", lambda: 0.5)
+            one.services.guard.leasing = leasing
+            fresh = (await one.get("/v1/status")).json["fleet"]
+            leasing.found_at = now()
+            connected = (await one.get("/v1/status")).json["fleet"]
+            one.permit(Rule(None, None, Globs(["api"])))
+            assert "fleet" not in (await one.get("/v1/status")).json
+        assert fresh == {"connected": False, "since": None, "members": 0, "reason": None}
+        assert (connected["connected"], connected["since"][-1]) == (True, "Z")
 
     async def test_shows_others_their_own_part(self) -> None:
         """Without an admin rule: no quotas, no other names, not among the missing either."""

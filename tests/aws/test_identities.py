@@ -93,6 +93,20 @@ class TestAccounts:
         assert await who.named(ref, name="/app/db", arn=ARN, gate=gate) == ref
         assert (who.known_account, gate.calls) == ("111111111111", [])
 
+    async def test_whoever_wants_to_know_is_told_once(self, aws: AwsAccount, gate: OpenGate) -> None:
+        """By an answer or by STS, when the account becomes known; a role's is known before anybody asks."""
+        told: list[tuple[str, str]] = []
+        spec = IdentitySpec(region="eu-west-1", endpoint_url=aws.url)
+        by_answer, by_sts = (
+            Identity(name, spec, "eu-west-1", Sessions(nobody), lambda *known: told.append(known)) for name in "ab"
+        )
+        ref = Ref(SourceKind.SSM, "/app/db")
+        for _ in range(2):
+            await by_answer.named(ref, name="/app/db", arn=ARN, gate=gate)
+        async with by_sts.sessions:
+            assert await by_sts.account(gate) == await by_sts.account(gate) == aws.id
+        assert told == [("a", "111111111111"), ("b", aws.id)]
+
     async def test_a_public_parameter_tells_nothing(self, gate: OpenGate) -> None:
         """Parameters that AWS publishes have no account; their name is their ref all the same."""
         who = identity()

@@ -7,6 +7,7 @@ from sidecar.cli.tables import (
     budget_line,
     change_line,
     columns,
+    fleet_line,
     quotas_table,
     reasons,
     secrets_table,
@@ -73,6 +74,29 @@ def test_quotas() -> None:
     quota = {"quota": "ssm.get", "account": "1", "region": "eu-west-1", "rate": 2.5, "ceiling": 4.0, "limit": 40}
     table = list(quotas_table([quota | {"used": 0, "waiting": 3, "throttled": 1}]))
     assert table[1].split() == ["ssm.get", "1", "eu-west-1", "2.5", "4", "40", "0", "3", "1", "-"]
+
+
+def test_leases() -> None:
+    """A column of its own, where anything is leased."""
+    quota = {"quota": "ssm.get", "account": "1", "region": "eu-west-1"}
+    head, leased, own = quotas_table([quota | {"leased": 12.5}, quota | {"leased": None}])
+    assert [line.split()[-1] for line in (head, leased, own)] == ["LEASED/S", "12.5", "-"]
+
+
+@pytest.mark.parametrize(
+    ("fleet", "line"),
+    [
+        ({"connected": True, "since": "T", "members": 3, "reason": None}, "fleet: connected since T, 3 members"),
+        (
+            {"connected": False, "since": "T", "members": 0, "reason": "no connection"},
+            "fleet: alone since T, members unknown: no connection",
+        ),
+        ({"connected": False, "since": None, "members": 0, "reason": None}, "fleet: not asked yet"),
+    ],
+)
+def test_the_fleet(fleet: dict[str, object], line: str) -> None:
+    """With it or alone, and since when."""
+    assert fleet_line(fleet) == line
 
 
 def test_reasons() -> None:

@@ -6,12 +6,17 @@ from hypothesis import strategies as st
 
 from sidecar.core.pacing import (
     BACKOFF_CAP,
+    BREAKER_AFTER,
+    BREAKER_BASE,
+    BREAKER_CAP,
     FIRST_RISE,
     FLOOR_RATE,
+    LEASED_CUT,
     RETRY_RESERVE,
     RETRY_SHARE,
     RISE,
     START_RATE,
+    Breaker,
     Bucket,
     Budget,
     Claim,
@@ -68,6 +73,25 @@ class TestBucket:
         bucket = empty(4)
         bucket.give_back(1)
         assert bucket.earliest(0, 1) == 0
+
+    def test_owes(self) -> None:
+        """What was taken and is not paid for yet; a full bucket owes nothing."""
+        bucket = Bucket(rate=4, burst=2)
+        assert bucket.owed(0) == 0
+        bucket.take(0, 5)
+        assert (bucket.owed(0), bucket.owed(1), bucket.owed(9)) == (5, 1, 0)
+
+    def test_reset_keeps_what_is_saved(self) -> None:
+        """Another burst makes no tokens, nor debts of what was rightly taken; a debt stays one."""
+        bucket = Bucket(rate=10, burst=8)
+        bucket.take(0, 8)
+        bucket.reset(0, 2, 1)
+        assert bucket.earliest(0, 1) == 0.5
+        bucket.reset(0.5, 10, 8)
+        assert [bucket.has(0.5, amount) for amount in (1, 2)] == [True, False]
+        bucket.take(0.5, 10)
+        bucket.reset(0.5, 1, 1)
+        assert bucket.earliest(0.5, 1) == 10.5
 
     def test_retune_keeps_what_was_taken(self) -> None:
         """A debt of ten takes twice as long at half the rate; a full bucket stays full."""
@@ -171,6 +195,114 @@ class TestSteering:
         assert steering.rate == 5
         steering.limit(1_000)
         assert (steering.rate, steering.ceiling) == (5, 1_000)
+
+
+class TestLease:
+    """A rate that is granted is taken whole, and slowed a little where AWS throttles it."""
+
+    def test_taken_at_once(self) -> None:
+        """There is no creeping up, nor any rate above it."""
+        steering = Steering(100)
+        steering.lease(80)
+        assert (steering.rate, steering.ceiling) == (80, 80)
+        steering.succeeded(1, 20)
+        assert steering.rate == 80
+
+    @pytest.mark.parametrize("rate", [0.5, 800.0])
+    def test_settles_where_one_in_fifty_is_throttled(self, rate: float) -> None:
+        """Whatever the rate: fifty answers make up for one throttling."""
+        steering = Steering(1_000)
+        steering.lease(rate)
+        steering.throttled(now=1.5, sent_at=1)
+        assert steering.rate == pytest.approx(LEASED_CUT * rate)
+        for _ in range(50):
+            steering.succeeded(2)
+        assert steering.rate == pytest.approx(rate)
+
+    def test_the_next_one_counts_whole(self) -> None:
+        """The fleet has heard of the throttling meanwhile."""
+        steering = Steering(1_000)
+        steering.lease(80)
+        steering.throttled(now=1.5, sent_at=1)
+        steering.lease(75)
+        assert steering.rate == 75
+
+    def test_alone_again(self) -> None:
+        """Without a lease it keeps to a rate, halves on throttling and comes back by small steps."""
+        steering = Steering(1_000)
+        assert not steering.was_cut
+        steering.lease(80)
+        steering.keep(10)
+        assert (steering.rate, steering.ceiling) == (10, 10)
+        steering.throttled(now=1.5, sent_at=1)
+        assert (steering.rate, steering.was_cut) == (5, True)
+        steering.succeeded(2)
+        assert 5 < steering.rate < 5.5
+
+
+class TestBreaker:
+    """An endpoint that does not answer is left alone, but for one probe after each pause."""
+
+    @staticmethod
+    def failed(times: int, *, at: float = 0.0) -> Breaker:
+        """Make one that saw so many failures in a row."""
+        breaker = Breaker()
+        for _ in range(times):
+            breaker.failed(at, at, lambda: 1.0)
+        return breaker
+
+    def test_opens_after_failures_in_a_row(self) -> None:
+        """Nine are luck, ten are an outage; an answer between them begins anew."""
+        breaker = self.failed(BREAKER_AFTER - 1)
+        breaker.answered()
+        breaker.failed(1, 1, lambda: 1.0)
+        assert breaker.lets(1)
+        assert not self.failed(BREAKER_AFTER).lets(0)
+
+    def test_one_probe_after_the_pause(self) -> None:
+        """Who begins first; the next pause is twice as long, up to the cap."""
+        breaker, pauses = self.failed(BREAKER_AFTER), []
+        now = 0.0
+        for _ in range(6):
+            pauses.append(breaker.until - now)
+            now = breaker.until
+            assert breaker.lets(now)
+            breaker.begin()
+            assert not breaker.lets(now)
+            breaker.failed(now, now, lambda: 1.0)
+        assert pauses == [BREAKER_BASE, 2 * BREAKER_BASE, 4 * BREAKER_BASE, *[BREAKER_CAP] * 3]
+
+    @given(st.floats(0, 1))
+    def test_pauses_differ(self, dice: float) -> None:
+        """Between half of the pause and all of it: a thousand daemons do not probe together."""
+        breaker = Breaker()
+        for _ in range(BREAKER_AFTER):
+            breaker.failed(0, 0, lambda: dice)
+        assert BREAKER_BASE / 2 <= breaker.until <= BREAKER_BASE
+
+    def test_closes_with_an_answer(self) -> None:
+        """Then everybody may go, and the next outage begins with a short pause."""
+        breaker = self.failed(BREAKER_AFTER)
+        breaker.begin()
+        breaker.answered()
+        breaker.begin()
+        assert breaker.lets(1)
+        for _ in range(BREAKER_AFTER):
+            breaker.failed(2, 2, lambda: 1.0)
+        assert breaker.until == 2 + BREAKER_BASE
+
+    def test_what_was_under_way_says_nothing_new(self) -> None:
+        """A failure of what was sent before it opened does not lengthen the pause."""
+        breaker = self.failed(BREAKER_AFTER, at=1)
+        breaker.failed(1.4, 0.9, lambda: 1.0)
+        assert breaker.until == 1 + BREAKER_BASE
+
+    def test_an_abandoned_probe(self) -> None:
+        """It said nothing, so another may go."""
+        breaker = self.failed(BREAKER_AFTER)
+        breaker.begin()
+        breaker.abandoned()
+        assert breaker.lets(breaker.until)
 
 
 class TestTally:

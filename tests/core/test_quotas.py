@@ -69,3 +69,16 @@ def test_what_aws_says_of_an_account_counts_there_and_what_is_configured_everywh
     assert [limits.of(here).limit(quota, here.region) for quota in ("ssm.get", "sm.get", "sm.batch")] == [100, 10, 100]
     assert limits.of(here).ceiling("ssm.get", here.region) == 50
     assert limits.of(there).limit("ssm.get", there.region) == 40
+
+
+def test_a_fleets_share() -> None:
+    """It is taken of what is known, by all daemons together."""
+    limits = Limits(overrides={"ssm.get": 1_000}, fleet_share=0.5)
+    assert limits.fleet_ceiling("ssm.get", "eu-west-1") == 500
+    assert [limits.is_shared(quota) for quota in ("ssm.get", "sm.get", "sts.AssumeRole")] == [True, True, False]
+
+
+def test_an_account_or_what_stands_in_for_it() -> None:
+    """Twelve digits are an account."""
+    accounts = ["111111111111", "default", "11111111111", 12 * "\N{DEVANAGARI DIGIT ONE}"]
+    assert [Scope(account, "eu-west-1").is_known for account in accounts] == [True, False, False, False]

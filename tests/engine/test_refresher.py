@@ -10,10 +10,12 @@ import pytest
 from sidecar.core.config.models import Cache, TreeSpec
 from sidecar.core.errors import Failure, Unreachable
 from sidecar.core.freshness import Fresh
+from sidecar.core.names import Name
+from sidecar.core.pacing import BREAKER_CAP
 from sidecar.core.ports import Gate
 from sidecar.core.refs import Ref, Tree
 from sidecar.core.secret import Secret
-from sidecar.engine.refresher import OVERDUE
+from sidecar.engine.refresher import OVERDUE, RECOVER_WITHIN
 from tests.engine.fakes import FakeSource, ssm
 from tests.engine.world import SSM, laboratory, spec
 
@@ -79,6 +81,25 @@ async def test_an_outage_is_lived_through_and_ended_within_the_backoff() -> None
         await asyncio.sleep(60)
         assert all(isinstance(lab.entry(ref).look(lab.clock.trust()), Fresh) for ref in refs(10))
         assert all(lab.entry(ref).setbacks == 0 for ref in refs(10))
+
+
+async def test_what_failed_is_checked_soon_after_the_endpoint_answers_again() -> None:
+    """Whatever backoff each value and tree has come to: a probe finds AWS within seconds, the others follow."""
+    async with laboratory(dice=1.0) as lab:
+        for ref in refs(40):
+            lab.source.put(ref, b"x")
+        lab.declare(
+            {f"p{n}": ref for n, ref in enumerate(refs(40))},
+            {"app": TreeSpec(Tree("/p"), refresh=60)},
+            cache=Cache(refresh=60),
+        )
+        await asyncio.sleep(1)
+        lab.source.outage = Unreachable("down")
+        await asyncio.sleep(600)
+        lab.source.outage = None
+        await asyncio.sleep(BREAKER_CAP + RECOVER_WITHIN + 0.5)
+        assert all(lab.entry(ref).setbacks == 0 for ref in refs(40))
+        assert lab.engine.trees.entries[Name("app")].trouble is None
 
 
 async def test_a_suspend_makes_what_was_due_meanwhile_due_now() -> None:

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -148,6 +149,27 @@ class TestCounting:
         assert scrape.value("sidecar_quota_wait_seconds_count", quota="sts.AssumeRole", priority="caller") == 1
         assert scrape.value("sidecar_quota_refused_total", **LABELS) == 1
         assert scrape.value("sidecar_retries_total", **LABELS, reason="timeout") == 1
+
+    def test_an_account_that_becomes_known(self, scrape: Scrape) -> None:
+        """What was counted for its stand-in is the account's, and shown once."""
+        stand_in = Scope("default", HOME.region)
+        scrape.metrics.quota_refused(HOME, "ssm.get")
+        for _ in range(2):
+            scrape.metrics.quota_refused(stand_in, "ssm.get")
+            scrape.metrics.retried(stand_in, "ssm.get", Outcome.TIMEOUT)
+        scrape.metrics.account_learnt("default", HOME.account)
+        assert scrape.value("sidecar_quota_refused_total", **LABELS) == 3
+        assert scrape.value("sidecar_retries_total", **LABELS, reason="timeout") == 2
+        assert not [line for line in scrape.series() if 'account="default"' in line]
+
+    def test_leases(self, scrape: Scrape) -> None:
+        """What is leased of the fleet's share; no such series where there is no fleet."""
+        readings = [reading("ssm.get"), reading("sts.AssumeRole")]
+        scrape.metrics.read(Gauges(quotas=lambda: readings), PerSecret.AUTO)
+        assert scrape.value("sidecar_fleet_leases", **LABELS) is None
+        readings[0] = replace(readings[0], leased=12.5)
+        assert scrape.value("sidecar_fleet_leases", **LABELS) == 12.5
+        assert len([line for line in scrape.series() if line.startswith("sidecar_fleet_leases")]) == 1
 
     def test_local_callers(self, scrape: Scrape) -> None:
         """Look-ups by what they found, requests by where, what and how they ended."""
