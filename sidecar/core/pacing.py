@@ -248,19 +248,15 @@ class Budget:
 class Breaker:
     """Whether an endpoint answers: after failures in a row it is left alone, but for one probe after each pause."""
 
-    __slots__ = ("_failed", "_opened", "_opened_at", "_probing", "until")
+    __slots__ = ("_failed", "_opened", "_opened_at", "_probing", "is_open", "until")
 
     def __init__(self) -> None:
         """Begin closed: everybody may ask."""
+        self.is_open = False  # whether the endpoint is left alone
         self.until = -inf  # when the next probe may go
         self._opened_at = -inf
         self._failed = self._opened = 0
         self._probing = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the endpoint is left alone."""
-        return self._opened > 0
 
     def lets(self, now: float) -> bool:
         """Decide whether a request may go: any while it is closed, else one when the pause is over."""
@@ -272,8 +268,10 @@ class Breaker:
 
     def answered(self) -> None:
         """Close: whatever the answer was, somebody is there."""
-        self._failed = self._opened = 0
-        self._probing = False
+        self._failed = 0
+        if self.is_open:
+            self._opened = 0
+            self.is_open = self._probing = False
 
     def failed(self, now: float, sent_at: float, dice: Callable[[], float]) -> None:
         """Count a request without an answer; what was sent before it opened says nothing new."""
@@ -284,6 +282,7 @@ class Breaker:
         if self._failed >= BREAKER_AFTER:
             longest = min(BREAKER_CAP, BREAKER_BASE * 2.0**self._opened)
             self._opened = min(self._opened + 1, 8)
+            self.is_open = True
             self._opened_at, self.until = now, now + longest * (1 + dice()) / 2
 
     def abandoned(self) -> None:

@@ -213,7 +213,7 @@ class Guard:
         loop, failed = asyncio.get_running_loop(), 0
         while True:
             now = loop.time()
-            if not circuit.lets(now):
+            if circuit.is_open and not circuit.lets(now):
                 await self._hold_back(circuit, gate, may_retry)
                 continue
             if not self._pass_at_once(queue, gate, now):
@@ -221,7 +221,6 @@ class Guard:
                 if not circuit.lets(loop.time()):
                     queue.turnstile.give_back(queue)
                     continue
-            circuit.begin()
             try:
                 return await self._attempt(call, queue, circuit, attempt, gate.deadline)
             except Transient as error:
@@ -301,38 +300,55 @@ class Guard:
     ) -> T:
         loop = asyncio.get_running_loop()
         self.progressed_at = sent_at = loop.time()
-        until = sent_at + self._call_timeout
         outcome = Outcome.ERROR  # of what is cancelled under way, and of what raises anything else
         try:
-            async with asyncio.timeout_at(until if deadline is None else min(until, deadline)):
-                answer = await attempt()
-        except TimeoutError:
-            outcome = Outcome.TIMEOUT
-            failure = TimedOut(f"{call.operation}: no answer within {loop.time() - sent_at:.1f} s")
-            if loop.time() >= until:
-                circuit.failed(failure, loop.time(), sent_at)
-            else:  # the caller's deadline was too short to tell
-                circuit.abandoned()
-            raise failure from None
+            answer = await self._reach(call, circuit, attempt, sent_at, deadline)
         except SidecarError as error:
             outcome = _outcome(error)
-            if isinstance(error, Unreachable):
-                circuit.failed(error, loop.time(), sent_at)
-            else:
-                circuit.answered()
             self._take_note(queue, error, sent_at)
-            raise
-        except BaseException:
-            circuit.abandoned()
             raise
         else:
             outcome = Outcome.OK
-            circuit.answered()
             queue.answered(loop.time(), sent_at)
             return answer
         finally:
             self.progressed_at = loop.time()
             self._metrics.request_finished(call.service, call.operation, outcome, self.progressed_at - sent_at)
+
+    async def _reach(
+        self,
+        call: Call,
+        circuit: Circuit,
+        attempt: Callable[[], Awaitable[T]],
+        sent_at: float,
+        deadline: float | None,
+    ) -> T:
+        """Make the attempt, no longer than it may take, and tell the endpoint's circuit what it says of that."""
+        until = sent_at + self._call_timeout
+        is_cut_short = deadline is not None and deadline < until
+        circuit.begin()
+        try:
+            async with asyncio.timeout_at(deadline if is_cut_short else until):
+                answer = await attempt()
+        except TimeoutError:
+            now = asyncio.get_running_loop().time()
+            failure = TimedOut(f"{call.operation}: no answer within {now - sent_at:.1f} s")
+            if is_cut_short:  # by a caller's deadline: too short to tell
+                circuit.abandoned()
+            else:
+                circuit.silent(failure, now, sent_at)
+            raise failure from None
+        except Unreachable as error:
+            circuit.silent(error, asyncio.get_running_loop().time(), sent_at)
+            raise
+        except SidecarError:
+            circuit.answered()
+            raise
+        except BaseException:
+            circuit.abandoned()
+            raise
+        circuit.answered()
+        return answer
 
     def _take_note(self, queue: Queue, error: SidecarError, sent_at: float) -> None:
         if isinstance(error, Throttled):
