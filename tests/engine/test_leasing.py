@@ -33,7 +33,7 @@ class Store:
     takes: float = 0.001
     lost: str = ""
     bids: list[tuple[str, Bid]] = field(default_factory=list)
-    is_closed: bool = False
+    asked: int = 0
 
     def __post_init__(self) -> None:
         """Keep the ledgers."""
@@ -51,10 +51,10 @@ class Store:
         await self.memory.leave(pool, member)
 
     async def close(self) -> None:
-        """Take note."""
-        self.is_closed = True
+        """Keep everything."""
 
     async def _answer(self) -> None:
+        self.asked += 1
         await asyncio.sleep(self.takes)
         if self.lost:
             raise StoreLost(self.lost)
@@ -426,18 +426,22 @@ class TestLoss:
         assert told[1]["why"] == "it refuses the password"
 
     async def test_bids_back_off(self) -> None:
-        """A store that is down is not hammered."""
+        """A store that is down is asked about once a lease time, with jitter."""
         async with fleet(Store(lost="no connection")) as each:
-            tries = 0
+            await each.add("a").ask()
+            await asyncio.sleep(100 * LASTING)
+            assert 100 < each.store.asked < 250
 
-            async def count() -> None:
-                nonlocal tries
-                tries += 1
-
-            each.store._answer = count  # type: ignore[method-assign]  # noqa: SLF001 -- counts what was asked
-            each.add("a", busy=True)
-            await asyncio.sleep(100)
-            assert tries > 0
+    async def test_what_is_first_used_while_the_store_is_lost(self) -> None:
+        """Another quota does not wait for a store that is known to be away."""
+        async with fleet() as each:
+            daemon = each.add("a", busy=True)
+            await asyncio.sleep(1)
+            each.store.lost = "no connection"
+            await asyncio.sleep(10)
+            asked_at = now()
+            await daemon.ask(Call("kms", "Decrypt", SCOPE, charges("kms", "Decrypt")))
+            assert now() - asked_at < 0.1
 
     async def test_rests_when_the_store_is_lost(self) -> None:
         """Who needs nothing when the store goes has its safe minimum when it does."""
@@ -451,14 +455,19 @@ class TestLoss:
             assert now() - asked_at < 1.1 + 0.5
 
     async def test_cannot_leave(self) -> None:
-        """A daemon ends in time though the store does not answer."""
+        """A daemon ends in time though the store does not answer, and at once where that is known."""
         async with fleet() as each:
             daemon = each.add("a")
             await daemon.ask()
-            for each.store.takes, each.store.lost in ((3_600, ""), (0, "no connection")):
+            for each.store.takes, each.store.lost, most in ((3_600, "", STORE_TIMEOUT), (0, "no connection", 0)):
                 ends_at = now()
                 await daemon.leasing.leave()
-                assert now() - ends_at <= STORE_TIMEOUT
+                assert now() - ends_at <= most
+            await asyncio.gather(*(daemon.ask() for _ in range(9)))
+            assert not daemon.leasing.reading().is_connected
+            asked = each.store.asked
+            await daemon.leasing.leave()
+            assert each.store.asked == asked
 
 
 class TestCallers:
