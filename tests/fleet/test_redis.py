@@ -253,5 +253,6 @@ class TestInRealTime:
             sent = member.sent
             await member.until(lambda: member.sent >= sent + 200)
             assert member.is_connected
-            assert member.leased == pytest.approx(800)
+            assert member.leased > 700  # not the safe minimum of 100; a slow machine needs a little less than all
+            await member.until(lambda: member.leased == pytest.approx(800))
             await member.end()
