@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
+from sidecar.core.settling import LENGTHEN, Wait
+
 _SECONDS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _LONGEST: Final = 3650 * 86400.0  # ten years: sums of a few such stay exact as floats
 _SHOWN: Final = 40  # characters of a wrong value that are worth repeating
@@ -18,6 +20,7 @@ _MAX_PORT: Final = 65535
 MAX_UNIX_PATH: Final = 107  # sockaddr_un holds 108 bytes, one of them the closing NUL
 
 DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
+WAIT_PATTERN: Final = rf"{DURATION_PATTERN[:-1]}(:{DURATION_PATTERN[1:-1]})?$"
 SHARE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?%$"
 BUDGET_PATTERN: Final = r"^\$[0-9]+(\.[0-9]+)?/month$"
 MODE_PATTERN: Final = r"^(0o)?0?[0-7]{3}$"
@@ -113,6 +116,24 @@ def parse_duration(text: str) -> float:
     if seconds > _LONGEST:
         raise unwanted("at most 3650d", text)
     return seconds
+
+
+def parse_wait(text: str) -> Wait:
+    """Give how long changes take to settle: `2s:30s` is the quiet and the most, `2s` four times as much at most."""
+    quiet_text, colon, most_text = text.partition(":")
+    try:
+        quiet = parse_duration(quiet_text)
+        at_most = parse_duration(most_text) if colon else quiet * LENGTHEN
+    except Unwanted:
+        raise unwanted("a quiet and a longest time such as 2s:30s", text) from None
+    if at_most < quiet:
+        raise unwanted("a longest time that is no shorter than the quiet", text)
+    return Wait(quiet, at_most)
+
+
+def wait_text(wait: Wait) -> str:
+    """Spell it with both."""
+    return f"{duration_text(wait.quiet)}:{duration_text(wait.at_most)}"
 
 
 def duration_text(seconds: float) -> str:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sidecar.core.config import units
 from sidecar.core.config.units import Address, Unwanted
+from sidecar.core.settling import Wait
 
 
 @pytest.mark.parametrize(
@@ -163,6 +164,21 @@ def test_refuses_other_accounts(text: str) -> None:
     """The highest number means nobody to the system, and names have no spaces."""
     with pytest.raises(Unwanted):
         units.parse_account(text)
+
+
+def test_reads_how_changes_settle() -> None:
+    """Quiet and most, or the quiet alone; it is spelt with both, and the pattern for editors takes all of it."""
+    assert units.parse_wait("500ms:30s") == Wait(0.5, 30.0)
+    assert units.parse_wait("2s") == Wait() == Wait(2.0, 8.0)
+    assert units.wait_text(Wait(2.0, 60.0)) == "2s:1m"
+    assert all(re.fullmatch(units.WAIT_PATTERN, text) for text in ("2s", "2s:30s"))
+
+
+@pytest.mark.parametrize("text", ["", ":", "2s:", ":2s", "5", "2s:3s:4s", "5s:2s"])
+def test_refuses_other_ways_to_settle(text: str) -> None:
+    """Both are durations, and the most is no less than the quiet."""
+    with pytest.raises(Unwanted, match="want a (quiet and a longest time|longest time)"):
+        units.parse_wait(text)
 
 
 def test_reads_counts_rates_and_switches() -> None:
