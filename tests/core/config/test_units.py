@@ -177,7 +177,7 @@ def test_reads_how_changes_settle() -> None:
 @pytest.mark.parametrize("text", ["", ":", "2s:", ":2s", "5", "2s:3s:4s", "5s:2s"])
 def test_refuses_other_ways_to_settle(text: str) -> None:
     """Both are durations, and the most is no less than the quiet."""
-    with pytest.raises(Unwanted, match="want a (quiet and a longest time|longest time)"):
+    with pytest.raises(Unwanted, match=r"want a (quiet and a longest time|longest time)"):
         units.parse_wait(text)
 
 
