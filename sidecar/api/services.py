@@ -36,5 +36,6 @@ class Services:
     patience: Patience = field(default_factory=Patience)
 
     def prune(self) -> None:
-        """Drop prepared bodies of plaintexts that the engine has dropped; to be called when it sweeps."""
+        """Drop what was prepared or counted for what the engine has dropped; to be called when it sweeps."""
         self.bodies.prune(self.engine.store)
+        self.metrics.keep_names({declared.name for declared in self.engine.catalogue})

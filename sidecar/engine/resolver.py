@@ -98,13 +98,14 @@ class Resolver:
         looks = [(entry, self.look(entry)) for entry in entries]
         cold = [entry for entry, lookup in looks if worth_asking(lookup, entry.trouble, entry.policy, now)]
         asked = {id(entry) for entry in cold}
+        joined = {id(entry) for entry in cold if entry.ref in self.checks.flights}
         for entry, lookup in looks:
             self.metrics.cache_answered(CacheResult.MISS if id(entry) in asked else _RESULTS[state_of(lookup)])
         await self._checked(cold, deadline)
         now = self.clock.trust()
         present = [self.store.get(entry.ref) or entry for entry in entries]
         return [
-            Found(entry, entry.look(now), waited=id(before) in asked)
+            Found(entry, entry.look(now), waited=id(before) in asked, collapsed=id(before) in joined)
             for before, entry in zip(entries, present, strict=True)
         ]
 

@@ -164,4 +164,4 @@ class Aws:
             with_decryption=request.params.flag("WithDecryption"),
             kms_charges=visit.kms_charges,
         )
-        self.journal.entries.append(entry)
+        self.journal.write(entry)

@@ -9,7 +9,7 @@ from typing import Final
 
 from sidecar.fakeaws import kms, secretsmanager, stores
 from sidecar.fakeaws.aws import Aws
-from sidecar.fakeaws.journal import Entry, counted, listed
+from sidecar.fakeaws.journal import Entry, listed
 from sidecar.fakeaws.sts import Role
 from sidecar.fakeaws.weather import ANY, Denial, Fault, FaultKind
 from sidecar.fakeaws.wire import DEFAULT_REGION, Json
@@ -32,7 +32,7 @@ class Controls:
         """Do one command; raises BadCommand."""
         commands: dict[str, Callable[[_Asked], Json]] = {
             "clear": self._clear,
-            "counts": lambda asked: counted(self._entries(asked)),
+            "counts": self._counted,
             "deny": self._deny,
             "empty-pages": self._empty_pages,
             "fault": self._fault,
@@ -42,7 +42,7 @@ class Controls:
             "latency": self._latency,
             "limit": self._limit,
             "next-rotation": self._next_rotation,
-            "requests": lambda asked: listed(self._entries(asked)),
+            "requests": lambda asked: {**self._counted(asked), "requests": listed(self._entries(asked))},
             "reset": self._reset,
             "role": self._role,
         }
@@ -89,6 +89,9 @@ class Controls:
     def _clear(self, asked: "_Asked") -> Json:
         self.aws.weather.clear(asked.account)
         return _DONE
+
+    def _counted(self, asked: "_Asked") -> Json:
+        return self.aws.journal.counted(asked.account, asked.text("service"), asked.text("operation"))
 
     def _entries(self, asked: "_Asked") -> list[Entry]:
         return self.aws.journal.of(asked.account, asked.text("service"), asked.text("operation"))

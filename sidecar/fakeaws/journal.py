@@ -3,15 +3,15 @@
 Holds names and outcomes; must never hold a value, a ciphertext or a credential.
 """
 
-from collections import Counter, deque
-from collections.abc import Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.fakeaws.weather import ANY
 from sidecar.fakeaws.wire import Json
 
-KEPT: Final = 500_000  # requests; a long `sidecar dev` must not grow without end
+KEPT: Final = 50_000  # requests, some 20 MB; a long `sidecar dev` must not grow without end, its counts go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,35 @@ class Entry:
     kms_charges: int  # decryptions that were asked of KMS, on the caller's behalf or by his own call
 
 
+class Kind(NamedTuple):
+    """What entries are counted by."""
+
+    account: str
+    service: str
+    operation: str
+
+
+@dataclass(slots=True)
+class Totals:
+    """How many requests there were, and how many decryptions they asked of KMS."""
+
+    requests: int = 0
+    kms_charges: int = 0
+
+
 @dataclass(slots=True)
 class Journal:
-    """The entries, oldest first."""
+    """The last entries, oldest first, and the counts of all that were ever written."""
 
     entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=KEPT))
+    totals: defaultdict[Kind, Totals] = field(default_factory=lambda: defaultdict(Totals))
+
+    def write(self, entry: Entry) -> None:
+        """Take one attempt in; the oldest makes room."""
+        self.entries.append(entry)
+        totals = self.totals[Kind(entry.account, entry.service, entry.operation)]
+        totals.requests += 1
+        totals.kms_charges += entry.kms_charges
 
     def of(self, account: str, service: str = ANY, operation: str = ANY) -> list[Entry]:
         """Return the entries of one account (`*`: all), oldest first."""
@@ -51,14 +75,20 @@ class Journal:
         """Drop the entries of one account (`*`: all)."""
         kept = [] if account == ANY else [entry for entry in self.entries if entry.account != account]
         self.entries = deque(kept, maxlen=KEPT)
+        for kind in [kind for kind in self.totals if account in {ANY, kind.account}]:
+            del self.totals[kind]
+
+    def counted(self, account: str, service: str = ANY, operation: str = ANY) -> Json:
+        """Return how many requests there were of each operation, and how many decryptions; exact, however many."""
+        counts: Counter[str] = Counter()
+        kms_charges = 0
+        for kind, totals in self.totals.items():
+            if account in {ANY, kind.account} and service in {ANY, kind.service} and operation in {ANY, kind.operation}:
+                counts[f"{kind.service}.{kind.operation}"] += totals.requests
+                kms_charges += totals.kms_charges
+        return {"counts": dict(counts), "kms_charges": kms_charges}
 
 
-def counted(entries: Sequence[Entry]) -> Json:
-    """Return how many requests there were of each operation, and how many decryptions."""
-    counts = Counter(f"{entry.service}.{entry.operation}" for entry in entries)
-    return {"counts": dict(counts), "kms_charges": sum(entry.kms_charges for entry in entries)}
-
-
-def listed(entries: Sequence[Entry]) -> Json:
-    """Return the counts and the entries themselves."""
-    return {**counted(entries), "requests": [asdict(entry) for entry in entries]}
+def listed(entries: Iterable[Entry]) -> list[Json]:
+    """Return the entries as they are told to programs."""
+    return [asdict(entry) for entry in entries]

@@ -72,6 +72,7 @@ class Counts:
         self.cache_answers = dict.fromkeys(CacheResult, 0)
         self.refreshes = dict.fromkeys(Refreshed, 0)
         self.changes: defaultdict[str, int] = defaultdict(int)
+        self.changes_of_gone = 0  # of names that are no more: what is counted never shrinks
         self.http_requests: defaultdict[tuple[Listener, HttpRoute, int], int] = defaultdict(int)
         self.http_requests.update({(*served, OK): 0 for served in SERVED})
         self.http_seconds = {served: Histogram(HTTP_BUCKETS) for served in SERVED}

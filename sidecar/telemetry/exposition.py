@@ -109,7 +109,7 @@ class Exposition(Collector):
         if self._names(secrets):
             shown = {secret.name: changes.get(secret.name, 0) for secret in secrets}
         else:
-            shown = {EVERY_NAME: sum(changes.values()) - demanded}
+            shown = {EVERY_NAME: sum(changes.values()) - demanded + self._counts.changes_of_gone}
         return _counter("sidecar_secret_changes", "New versions.", ("name",), _by(shown | {ON_DEMAND: demanded}))
 
     def _http(self) -> Iterator[Metric]:

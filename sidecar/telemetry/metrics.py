@@ -4,7 +4,7 @@ Counting is on the path of every cache hit: no lock, no await, well under a micr
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -16,7 +16,7 @@ from sidecar.core.ports import Priority
 from sidecar.core.quotas import Scope
 from sidecar.telemetry.counts import HTTP_BUCKETS, REQUEST_BUCKETS, WAIT_BUCKETS, Counts, Gauges, Histogram
 from sidecar.telemetry.exposition import Exposition
-from sidecar.telemetry.labels import CacheResult, HttpRoute, KmsReason, Listener, Outcome, Refreshed
+from sidecar.telemetry.labels import ON_DEMAND, CacheResult, HttpRoute, KmsReason, Listener, Outcome, Refreshed
 
 
 class _Collected(Collector):
@@ -109,6 +109,12 @@ class Metrics:
     def secret_changed(self, name: str) -> None:
         """Count a new version; `name` is a declared secret's, or ON_DEMAND."""
         self._counts.changes[name] += 1
+
+    def keep_names(self, names: Collection[str]) -> None:
+        """Forget how often others than these have changed: a tree's parameters come and go without end."""
+        changes = self._counts.changes
+        for name in [name for name in changes if name not in names and name != ON_DEMAND]:
+            self._counts.changes_of_gone += changes.pop(name)
 
     def http_answered(self, listener: Listener, route: HttpRoute, status: int, seconds: float) -> None:
         """Count one local request, and the seconds from its last byte to its answer's first."""

@@ -220,6 +220,19 @@ async def test_several_values_at_once_are_of_one_moment() -> None:
         assert [each.waited for each in found] == [False, True, True]
 
 
+async def test_several_values_say_what_was_being_asked_for_already() -> None:
+    """One joins the check under way, the other begins one."""
+    async with laboratory(polling=False) as lab, asyncio.TaskGroup() as tasks:
+        lab.source.put(DB, b"hunter2")
+        lab.source.put(ssm("/api"), b"key")
+        resolver = lab.engine.resolver
+        first = tasks.create_task(resolver.get(resolver.open(DB), within(1)))
+        await asyncio.sleep(0)
+        found = await resolver.get_all([resolver.open(DB), resolver.open(ssm("/api"))], within(1))
+        assert [(each.waited, each.collapsed) for each in found] == [(True, True), (True, False)]
+        assert (await first).collapsed is False
+
+
 async def test_the_previous_version_can_be_had_for_a_while() -> None:
     """For apps that must accept both during a rotation."""
     async with laboratory(polling=False) as lab:

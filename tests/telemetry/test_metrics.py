@@ -241,6 +241,17 @@ class TestGauges:
         assert scrape.value("sidecar_secret_changes_total", name="on-demand") == 1
         assert scrape.value("sidecar_secret_oldest_confirmed_timestamp_seconds") == 1000
 
+    def test_names_that_are_no_more_are_forgotten_but_what_was_counted_is_not(self, scrape: Scrape) -> None:
+        """A tree's parameters come and go without end; a counter never shrinks."""
+        for name in ("secret-0", "gone", "gone", ON_DEMAND):
+            scrape.metrics.secret_changed(name)
+        scrape.metrics.keep_names({"secret-0"})
+        scrape.read(secrets(1), PerSecret.OFF)
+        assert scrape.value("sidecar_secret_changes_total", name="*") == 3
+        assert scrape.value("sidecar_secret_changes_total", name="on-demand") == 1
+        scrape.read([*secrets(1), SecretGauge("gone", State.FRESH, 0)], PerSecret.ON)
+        assert scrape.value("sidecar_secret_changes_total", name="gone") == 0
+
 
 STATUSES = {
     HttpRoute.VALUE: (200, 304, 400, 403, 404, 405, 422, 429, 502, 503, 504),
