@@ -90,6 +90,8 @@ class Listeners:
 
 _FASTER = "Take a larger quotas.share, or have the quota raised that `sidecar plan` names."
 
+_REPORT = "Restart to take the new configuration in, and report the line."
+
 
 class _Stopped(Exception):
     """No error: how a TaskGroup is ended (docs.python.org, asyncio-task, "Terminating a task group").
@@ -214,6 +216,9 @@ class App:
             except ConfigError as error:  # nothing has changed
                 problems = [str(problem) for problem in error.problems]
                 log.error(events.CONFIG_REJECTED, problems=problems, mend=error.mend)  # noqa: TRY400 -- a slip in a file
+            except Exception as error:  # a fault of ours in reading it must not end what apps live on
+                problems = [f"a fault of the program in reading it: {type(error).__name__}"]
+                log.exception(events.CONFIG_REJECTED, problems=problems, mend=_REPORT)
 
     async def _adopt(self, config: Config) -> None:
         """Take a changed configuration in; raises ConfigError before anything has changed."""

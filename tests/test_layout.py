@@ -10,7 +10,6 @@ TESTS = Path(__file__).parent
 
 ELSEWHERE = {
     "accounts.py": "two look-ups in the system's own tables; tests/e2e/test_access.py uses both",
-    "app.py": "puts the rooms together; tests/e2e runs it as a process",
     "core/outlook.py": "holds what tests/planning/test_budget.py and tests/planning/test_plan.py work out",
     "core/ports.py": "contracts; tests/aws/conformance.py and tests/fleet/conformance.py hold their promises",
     "engine/engine.py": "puts the room together; every test of it begins with tests/engine/world.py",
