@@ -35,7 +35,9 @@ async def status_of(socket: str) -> bytes:
 
 async def hang_up_twice(folder: Path, read: Callable[[], Config]) -> bytes:
     """Run a daemon that is told twice to read its configuration anew, by `read`; give what it answers afterwards."""
-    config = configured(f"listen: {{unix: {{path: {folder}/s}}, ops: null}}\nidentities: {{default: {{region: eu-west-1}}}}")
+    config = configured(
+        f"listen: {{unix: {{path: {folder}/s}}, ops: null}}\nidentities: {{default: {{region: eu-west-1}}}}"
+    )
     bound: asyncio.Future[Bound] = asyncio.get_running_loop().create_future()
     reads = asyncio.Semaphore(0)
     loop = asyncio.get_running_loop()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final, Self
 
-from sidecar.core.leases import RESTING, Bid, Fit, Lease, Ledger, Member
+from sidecar.core.leases import RESTING, UNHEARD, Bid, Fit, Lease, Ledger, Member
 
 _FORMAT: Final = 1
 _HEAD: Final = struct.Struct(">BQQdQQ")
@@ -105,12 +105,13 @@ class Observer:
 
     def renew(self, record: Record, member: str, bid: Bid, now: float) -> tuple[Record, Lease]:
         """Give the record that is to follow this one, which was looked at, and the lease in it."""
-        has_lost = not record.turn or bid.seen > record.turn
+        is_forgotten = member not in record.rows and bid.holds > 0
+        has_lost = not record.turn or bid.seen > record.turn or is_forgotten
         if bid.is_alone:  # others may be alone as well; each of them finds out by itself
             self._careful_until = now + self.lasting
         ledger = self._ledger(record)
         lease = ledger.renew(member, bid, now)
-        still_learns = record.learns if now < self._learns.since + self.lasting else 0
+        still_learns = record.learns if now < self._learns_until(record) else 0
         fit = ledger.fit
         after = Record(
             turn=ledger.turn,
@@ -128,8 +129,7 @@ class Observer:
 
     def _ledger(self, record: Record) -> Ledger:
         """Set the ledger on this daemon's clock. All needs are weighed at each bid: they are at hand anyway."""
-        learns_until = self._learns.since + self.lasting if record.learns else -inf
-        ledger = Ledger(self.lasting, record.turn, max(learns_until, self._careful_until))
+        ledger = Ledger(self.lasting, record.turn, max(self._learns_until(record), self._careful_until))
         since = self._window.since if record.turn else -inf
         ledger.fit = Fit(record.fraction, since, record.answered, record.throttled)
         for name, row in record.rows.items():
@@ -137,6 +137,16 @@ class Observer:
             until = self._rows[name].since + lasts
             ledger.members[name] = Member(row.need, row.share, row.rate, row.held, until)
         return ledger
+
+    def _learns_until(self, record: Record) -> float:
+        """Say how long the ledger learns: one that only began, until it would have heard of what is held."""
+        if not record.learns:
+            return -inf
+        return self._learns.since + self.lasting * (UNHEARD if record.learns == _FIRST_TURN else 1)
+
+
+_FIRST_TURN: Final = 1
+"""Of a ledger whose first bid came from one that knew of no other: whoever had a lease would have named a later turn."""
 
 
 def without(record: Record, member: str) -> Record:

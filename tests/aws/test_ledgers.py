@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.aws.ledgers import Observer, Record, Row, without
-from sidecar.core.leases import RESTING, Bid, Lease
+from sidecar.core.leases import RESTING, UNHEARD, Bid, Lease
 
 LASTING = 5.0
 SHARE = 800.0
@@ -143,19 +143,37 @@ def test_who_rests_is_remembered() -> None:
 
 
 def test_learning_ends_for_all_when_one_has_waited() -> None:
-    """A new ledger learns for a lease time; a newcomer does not begin it anew."""
+    """A new ledger learns for as long as it takes to hear of leases; a newcomer does not begin it anew."""
     one, late = daemons(0, 600)
+    heard = UNHEARD * LASTING
     record = one.bid(Record(), 0, 1_000)
     assert one.rate(0) == SAFE
     assert record.learns
-    for moment in (2.0, 4.0):
-        record = one.bid(record, moment, 1_000)
-    record = late.bid(record, 4.9, 1_000)
-    assert late.rate(4.9) <= SAFE
-    record = one.bid(record, 5.0, 1_000)
+    record = one.bid(record, heard / 2, 1_000)
+    record = late.bid(record, heard - 0.1, 1_000)
+    assert late.rate(heard - 0.1) <= SAFE
+    record = one.bid(record, heard, 1_000)
     assert not record.learns
-    record = late.bid(record, 5.1, 1_000)
-    assert late.rate(5.1) == pytest.approx(SHARE / 2)
+    record = late.bid(record, heard + 0.1, 1_000)
+    assert late.rate(heard + 0.1) == pytest.approx(SHARE / 2)
+
+
+def test_who_is_forgotten_makes_it_learn_for_a_lease_time() -> None:
+    """A lease that the new ledger does not know tells that others may have one too, whatever turn it has reached."""
+    new, forgotten = daemons(0, 600)
+    _, now = settled([forgotten])
+    record = new.bid(Record(), now, 1_000)
+    for step in range(1, 100):
+        record = new.bid(record, now + 0.01 * step, 1_000)
+    assert forgotten.lease
+    assert record.turn > forgotten.lease.turn
+    record = forgotten.bid(record, now + 1, 1_000)
+    assert record.learns == record.turn
+    for later in (2.0, 4.0, 5.9):
+        record = forgotten.bid(new.bid(record, now + later, 1_000), now + later, 1_000)
+        assert new.rate(now + later) <= SAFE
+    record = forgotten.bid(record, now + 6, 1_000)  # it has seen it begin, and waited
+    assert not record.learns
 
 
 def test_who_was_alone_is_careful_by_itself() -> None:
