@@ -26,7 +26,7 @@ from sidecar.api.permits import Permits
 from sidecar.api.server import Interface
 from sidecar.api.services import Services
 from sidecar.api.sockets import UnixListener, bind_next_tcp, bind_tcp, bind_unix
-from sidecar.aws import Aws
+from sidecar.aws import Aws, counting
 from sidecar.core.access import Declared, Globs, build_access
 from sidecar.core.config.models import Config, Fleet, IdentitySpec, Listen
 from sidecar.core.config.units import StoreKind, duration_text
@@ -144,7 +144,7 @@ class App:
     def _build(self, metrics: Metrics, permits: Permits) -> None:
         config, clock = self._config, SystemClock()
         limits = limits_of(config, self._discovered)
-        self._leasing = build_leasing(config.fleet, config.identities["default"], clock) if config.fleet else None
+        self._leasing = build_leasing(config, clock, metrics)
         self._guard = Guard(limits, dice=random.random, metrics=metrics, leasing=self._leasing)
         world = World(self._source, self._trees, self._guard, clock, random.random, metrics, self._tasks)
         self._engine = Engine(world)
@@ -330,20 +330,23 @@ def limits_of(config: Config, discovered: Mapping[Scope, Mapping[str, float]]) -
     return Limits(config.quotas.share, config.quotas.limits, found, config.fleet.share)
 
 
-def build_leasing(fleet: Fleet, identity: IdentitySpec, clock: Clock) -> "Leasing":
-    """Make this daemon a member of a fleet."""
+def build_leasing(config: Config, clock: Clock, metrics: Metrics) -> "Leasing | None":
+    """Make this daemon a member of its fleet, where it has one."""
+    if config.fleet is None:
+        return None
     from sidecar.engine.leasing import Leasing  # noqa: PLC0415 -- for those who have a fleet
 
-    return Leasing(build_store(fleet, identity, clock), secrets.token_hex(8), random.random)
+    store = build_store(config.fleet, config.identities["default"], clock, metrics)
+    return Leasing(store, secrets.token_hex(8), random.random)
 
 
-def build_store(fleet: Fleet, identity: IdentitySpec, clock: Clock) -> LeaseStore:
+def build_store(fleet: Fleet, identity: IdentitySpec, clock: Clock, metrics: Metrics) -> LeaseStore:
     """Give the way to a fleet's store: DynamoDB as the default identity, Redis with what its address says."""
     if fleet.store.kind is StoreKind.DYNAMODB:
         from sidecar.aws.dynamodb import DynamoLeases, Table  # noqa: PLC0415 -- only where it is configured
 
         table = Table(fleet.store.url, fleet.name, fleet.store.shards)
-        return DynamoLeases(identity, table, wall=clock.wall, dice=random.random)
+        return DynamoLeases(identity, table, wall=clock.wall, dice=random.random, count=counting(metrics))
     from sidecar.fleet.redis import RedisLeases  # noqa: PLC0415 -- 6 MB, likewise
 
     password_file = Path(fleet.password.file) if fleet.password else None

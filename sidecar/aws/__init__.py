@@ -4,5 +4,6 @@ Must not cache, retry or pace: every request goes through the Gate it is handed.
 """
 
 from sidecar.aws.routes import Aws
+from sidecar.aws.sessions import counting
 
-__all__ = ["Aws"]
+__all__ = ["Aws", "counting"]

@@ -16,7 +16,7 @@ from sidecar.aws.answers import Answer
 from sidecar.aws.errors import Outrun
 from sidecar.aws.identities import Identity, Question, region_of
 from sidecar.aws.ledgers import Observer, Record, without
-from sidecar.aws.sessions import Sessions
+from sidecar.aws.sessions import CountRequest, Sessions
 from sidecar.core.config.models import IdentitySpec
 from sidecar.core.errors import AccessDenied, Failure, NotFound, SecretError, StoreLost, Transient
 from sidecar.core.leases import RESTING, Bid, Lease, Pool
@@ -47,11 +47,26 @@ HIGHEST_SHARDS: Final = 256
 
 
 class _Straight:
-    """A Gate that keeps nobody waiting: the store's requests are not the app's."""
+    """A Gate that keeps nobody waiting, and counts: the store's requests are not the app's."""
 
-    async def send(self, _call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
+    def __init__(self, count: CountRequest) -> None:
+        self._count = count
+
+    async def send(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
         """Do it."""
-        return await attempt()
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        failure: Failure | None = Transient("broken off")  # what is cancelled under way may have been sent
+        try:
+            answer = await attempt()
+        except (SecretError, Transient) as error:
+            failure = None if isinstance(error, Outrun) else error  # it was asked whether others wrote, and told
+            raise
+        else:
+            failure = None
+            return answer
+        finally:
+            self._count(call.service, call.operation, failure, loop.time() - sent_at)
 
     def once(self) -> "_Straight":
         """Stay: it never tries again."""
@@ -82,19 +97,22 @@ class DynamoLeases:
         *,
         wall: Callable[[], float],
         dice: Callable[[], float],
+        count: CountRequest,
         lasting: float = LASTING,
         clock: Callable[[], float] | None = None,
     ) -> None:
         """Take who asks and where; connects when first asked. Raises ConfigError where the identity has no region.
 
-        `wall` is for throwing old items away, `clock` replaces the loop's (both in seconds).
+        `wall` is for throwing old items away, `clock` replaces the loop's (both in seconds); `count` is told of each
+        request, those for credentials included.
         """
         self.lasting = lasting
         self._table = table
         self._wall = wall
         self._dice = dice
         self._clock = clock
-        self._sessions = Sessions(lambda _service, _operation, _failure, _seconds: None)
+        self._sessions = Sessions(count)
+        self._gate = _Straight(count)
         self._identity = Identity("default", spec, region_of("default", spec), self._sessions)
         self._observers: dict[str, Observer] = {}
         self._is_agreed = False
@@ -181,7 +199,7 @@ class DynamoLeases:
             return read(answer)
 
         question = Question("dynamodb", operation, self._identity.region, counted, about, read_counted)
-        return await self._identity.ask(question, _Straight())
+        return await self._identity.ask(question, self._gate)
 
     async def _reporting(self, work: Awaitable[T]) -> T:
         try:

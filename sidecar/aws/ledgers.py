@@ -146,7 +146,7 @@ class Observer:
 
 
 _FIRST_TURN: Final = 1
-"""Of a ledger whose first bid came from one that knew of no other: whoever had a lease would have named a later turn."""
+"""Of a ledger whose first bid came from one that knew of no other: who had a lease would have named a later turn."""
 
 
 def without(record: Record, member: str) -> Record:

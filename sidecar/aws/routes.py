@@ -4,26 +4,19 @@ Builds nothing before it is asked for: a configuration with one identity costs o
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Self
+from typing import Self
 
 from sidecar.aws.failover import Failover, Replica
 from sidecar.aws.identities import Identity, region_of
-from sidecar.aws.sessions import Sessions
+from sidecar.aws.sessions import Sessions, counting
 from sidecar.aws.sm import SecretsManager
 from sidecar.aws.ssm import ParameterStore
 from sidecar.core.config.models import IdentitySpec
-from sidecar.core.errors import AccessDenied, BadRef, ConfigError, Failure, NotFound, Throttled, TimedOut
+from sidecar.core.errors import BadRef, ConfigError
 from sidecar.core.ports import Gate, Route, Source, TreeSource
 from sidecar.core.quotas import Scope
 from sidecar.core.refs import Ref, SourceKind, localise
-from sidecar.telemetry import Metrics, Outcome
-
-_OUTCOMES: Final[Mapping[type[Failure], Outcome]] = {
-    Throttled: Outcome.THROTTLED,
-    AccessDenied: Outcome.DENIED,
-    NotFound: Outcome.NOT_FOUND,
-    TimedOut: Outcome.TIMEOUT,
-}
+from sidecar.telemetry import Metrics
 
 
 class Aws:
@@ -44,7 +37,7 @@ class Aws:
         self._specs = identities
         self._failover = failover
         self._metrics = metrics
-        self._sessions = Sessions(self._count)
+        self._sessions = Sessions(counting(metrics))
         self._identities: dict[str, Identity] = {}
         self._sources: dict[Route, Source] = {}
         self._stores: dict[Route, ParameterStore] = {}
@@ -144,7 +137,3 @@ class Aws:
         if route not in self._stores:
             self._stores[route] = ParameterStore(self.identity(route.identity), route.decrypt, self._metrics)
         return self._stores[route]
-
-    def _count(self, service: str, operation: str, failure: Failure | None, seconds: float) -> None:
-        outcome = Outcome.OK if failure is None else _OUTCOMES.get(type(failure), Outcome.ERROR)
-        self._metrics.request_finished(service, operation, outcome, seconds)

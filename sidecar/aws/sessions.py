@@ -26,7 +26,8 @@ import sidecar
 from sidecar.aws.answers import Answer
 from sidecar.aws.errors import Asked, blames_credentials, translate
 from sidecar.aws.models import TrimmedLoader
-from sidecar.core.errors import Failure, Unreachable
+from sidecar.core.errors import AccessDenied, Failure, NotFound, Throttled, TimedOut, Unreachable
+from sidecar.telemetry import Metrics, Outcome
 
 CONNECT_TIMEOUT: Final = 3.1  # seconds: two lost SYN packets (1 s + 2 s) may be sent again within it
 READ_TIMEOUT: Final = 10.0  # seconds; the guard's own limit for a call is usually shorter
@@ -136,7 +137,24 @@ class Endpoint:
 
 
 CountRequest = Callable[[str, str, Failure | None, float], None]
-"""Told of each request that the SDK made for credentials: service, operation, how it failed, seconds."""
+"""Told of each request that passed no guard: service, operation, how it failed, seconds."""
+
+_OUTCOMES: Final[Mapping[type[Failure], Outcome]] = {
+    Throttled: Outcome.THROTTLED,
+    AccessDenied: Outcome.DENIED,
+    NotFound: Outcome.NOT_FOUND,
+    TimedOut: Outcome.TIMEOUT,
+}
+
+
+def counting(metrics: Metrics) -> CountRequest:
+    """Count these requests among all others."""
+
+    def count(service: str, operation: str, failure: Failure | None, seconds: float) -> None:
+        outcome = Outcome.OK if failure is None else _OUTCOMES.get(type(failure), Outcome.ERROR)
+        metrics.request_finished(service, operation, outcome, seconds)
+
+    return count
 
 
 class Sessions:

@@ -267,7 +267,7 @@ class Leasing:
         sent_at = tenancy.bid_at = loop.time()
         bid = tenancy.next_bid(sent_at)
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(self._patience()):
                 lease = await self.store.renew(tenancy.pool, self.member, bid)
         except StoreLost as error:
             self._why = str(error)
@@ -276,6 +276,9 @@ class Leasing:
             self._why = f"no answer within {self.timeout:g} s"
             return False
         now = loop.time()
+        if now > sent_at + self.timeout:  # a store that is always as slow as this is none
+            self._why = f"no answer within {self.timeout:g} s"
+            return False
         tenancy.due = sent_at + self._interval(tenancy, bid, lease) * (1 + JITTER * (2 * self.dice() - 1))
         if now >= sent_at + lease.lasts:
             self._why = f"an answer after {now - sent_at:.1f} s, when the lease had ended"
@@ -283,6 +286,14 @@ class Leasing:
         tenancy.take(bid, lease, sent_at, now)
         self._watch_end(tenancy)
         return True
+
+    def _patience(self) -> float:
+        """Give the seconds after which a bid is broken off: more while the store is lost, when nobody waits for it.
+
+        What must come before the first answer (a walk for credentials, say) may take longer than an answer may, and
+        would never end if each was broken off.
+        """
+        return self.timeout if self.lost_at is None else max(self.timeout, self.store.lasting)
 
     def _interval(self, tenancy: Tenancy, bid: Bid, lease: Lease) -> float:
         """Give the seconds until this lease is renewed."""

@@ -11,8 +11,9 @@ from cfnlint import decode
 from cfnlint.api import lint_file
 
 from sidecar.aws.dynamodb import DynamoLeases, Table
+from sidecar.aws.sessions import CountRequest
 from sidecar.core.config.models import IdentitySpec
-from sidecar.core.errors import StoreLost
+from sidecar.core.errors import Failure, NotFound, StoreLost
 from sidecar.core.leases import Bid, Lease
 from sidecar.core.ports import LeaseStore
 from tests.aws_fixtures import AwsAccount
@@ -20,6 +21,7 @@ from tests.fleet.conformance import ELSEWHERE, LASTING, POOL, SAFE, SHARE, Hands
 
 TEMPLATE = Path(__file__).parents[2] / "deploy" / "cloudformation" / "fleet-table.yaml"
 TABLE = "sidecar-fleet"
+TABLE_OF_PROD = Table(TABLE, "prod")
 WALL = 1_800_000_000.0
 BID = Bid(need=1_000, share=SHARE, safe=SAFE)
 
@@ -36,13 +38,22 @@ def create_table(account: AwsAccount) -> None:
     account.client("dynamodb").update_time_to_live(TableName=TABLE, TimeToLiveSpecification=dict(ttl))
 
 
+def ignore(_service: str, _operation: str, _failure: Failure | None, _seconds: float) -> None:
+    """Count nothing."""
+
+
 def open_store(
-    account: AwsAccount, clock: Hands, shards: int = 1, *, fleet: str = "prod", seed: int = 0
+    account: AwsAccount,
+    clock: Hands,
+    table: Table = TABLE_OF_PROD,
+    *,
+    seed: int = 0,
+    count: CountRequest = ignore,
 ) -> DynamoLeases:
     """Connect a daemon."""
     spec = IdentitySpec(region=account.region, endpoint_url=account.url)
-    table = Table(TABLE, fleet, shards)
-    return DynamoLeases(spec, table, wall=lambda: WALL, dice=random.Random(seed).random, lasting=LASTING, clock=clock)
+    dice = random.Random(seed).random
+    return DynamoLeases(spec, table, wall=lambda: WALL, dice=dice, count=count, lasting=LASTING, clock=clock)
 
 
 class TestDynamoLeases(LeaseStoreConformance):
@@ -116,6 +127,27 @@ async def test_writers_at_the_same_moment(stores: list[DynamoLeases], clock: Han
     assert {request.error for request in refused} == {"ConditionalCheckFailedException"}
 
 
+async def test_each_request_is_counted(clock: Hands, aws: AwsAccount) -> None:
+    """As often as it reached DynamoDB; a write that others outran was answered, a table that is not there was not."""
+    counted: list[tuple[str, str, Failure | None]] = []
+
+    def count(service: str, operation: str, failure: Failure | None, _seconds: float) -> None:
+        counted.append((service, operation, failure))
+
+    opened = [open_store(aws, clock, seed=seed, count=count) for seed in range(4)]
+    with pytest.raises(StoreLost):
+        await opened[0].renew(POOL, "d0", BID)
+    assert [(operation, type(failure)) for _, operation, failure in counted] == [("PutItem", NotFound)]
+    create_table(aws)
+    await bid_all(opened, [BID] * 4)
+    asked = [(each.service, each.operation) for each in aws.fake.requests("dynamodb")]
+    asked = [each for each in asked if each[1] in {"GetItem", "PutItem"}]
+    assert sorted((service, operation) for service, operation, _ in counted) == sorted(asked)
+    assert [failure for _, _, failure in counted[1:]] == [None] * (len(asked) - 1)
+    for store in opened:
+        await store.close()
+
+
 async def test_one_item_for_each_pool(store: DynamoLeases, aws: AwsAccount) -> None:
     """Pools are items of their own, and DynamoDB may throw each away a day after anything in it counts."""
     await store.renew(POOL, "d0", BID)
@@ -140,7 +172,7 @@ async def test_a_farewell_begins_no_ledger(store: DynamoLeases, aws: AwsAccount)
 async def test_members_are_dealt_among_shards(clock: Hands, aws: AwsAccount) -> None:
     """With four ledgers each has a quarter of the share; an answer speaks of the whole fleet."""
     create_table(aws)
-    dealt = [open_store(aws, clock, shards=4, fleet="large", seed=seed) for seed in range(6)]
+    dealt = [open_store(aws, clock, Table(TABLE, "large", shards=4), seed=seed) for seed in range(6)]
     leases = await bid_all(dealt, [BID] * 6)
     for _ in range(7):
         clock.now += LASTING / 4
@@ -157,7 +189,7 @@ async def test_members_are_dealt_among_shards(clock: Hands, aws: AwsAccount) -> 
 async def test_all_must_be_dealt_alike(store: DynamoLeases, clock: Hands, aws: AwsAccount) -> None:
     """A daemon that names another number of ledgers takes nothing: the parts would be more than the share."""
     await store.renew(POOL, "d0", BID)
-    other = open_store(aws, clock, shards=2)
+    other = open_store(aws, clock, Table(TABLE, "prod", shards=2))
     with pytest.raises(StoreLost, match="other daemons of this fleet name another number"):
         await other.renew(POOL, "d1", BID)
     await other.close()
@@ -265,7 +297,7 @@ async def test_the_loops_own_clock(aws: AwsAccount) -> None:
     """Without a clock of the test's, time is the loop's."""
     create_table(aws)
     spec = IdentitySpec(region=aws.region, endpoint_url=aws.url)
-    store = DynamoLeases(spec, Table(TABLE, "own"), wall=lambda: WALL, dice=lambda: 0.5)
+    store = DynamoLeases(spec, Table(TABLE, "own"), wall=lambda: WALL, dice=lambda: 0.5, count=ignore)
     lease = await store.renew(POOL, "d0", BID)
     assert (lease.rate, lease.lasts) == (SAFE, 20.0)
     await store.close()

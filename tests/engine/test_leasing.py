@@ -366,6 +366,29 @@ class TestLoss:
             reading = daemon.leasing.reading()
             assert (reading.is_connected, reading.why) == (False, "no answer within 1 s")
 
+    async def test_slow_to_begin(self) -> None:
+        """A store that must first find its credentials, for longer than an answer may take, is found all the same."""
+
+        @dataclass
+        class Begins(Store):
+            """Begins anew with each bid that is broken off."""
+
+            begun: bool = False
+
+            async def _answer(self) -> None:
+                if not self.begun:
+                    await asyncio.sleep(3)
+                    self.begun = True
+                await super()._answer()
+
+        async with fleet(Begins()) as each:
+            daemon = each.add("a", busy=True)
+            await asyncio.sleep(2 * STORE_TIMEOUT)
+            assert not daemon.leasing.reading().is_connected
+            assert daemon.sent[0] == pytest.approx(STORE_TIMEOUT, abs=0.1), "requests do not wait for it"
+            await asyncio.sleep(2 * LASTING)
+            assert daemon.leasing.reading().is_connected
+
     async def test_slow_beyond_the_lease(self) -> None:
         """An answer that comes when its lease has ended is of no use."""
         async with fleet(Store(lasting=0.1, takes=0.2)) as each:
