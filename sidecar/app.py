@@ -88,7 +88,7 @@ class Listeners:
         return Bound(self.unix.path, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
-_FASTER = "Take a larger quotas.share, or have the quota raised that `sidecar plan` names."
+_FASTER = "Take a larger quotas.share (fleet.share in a fleet), or have the quota raised that `sidecar plan` names."
 
 _REPORT = "Restart to take the new configuration in, and report the line."
 

@@ -123,8 +123,11 @@ def foresee(config: Config, region_of: RegionOf) -> Outlook:
     return Outlook(plan.start_seconds, plan.stretch)
 
 
-def part_of(share: float, copies: int) -> float:
-    """Give the part of a quota that so many copies take together, each of them at most its share."""
+def part_of(config: Config, copies: int) -> float:
+    """Give the part of a quota that so many copies take together: their fleet's, else each at most its share."""
+    if config.fleet is not None:
+        return config.fleet.share
+    share = config.quotas.share
     return min(copies * share, max(share, TOGETHER))
 
 
@@ -159,7 +162,7 @@ def _quotas(found: Sequence[Flow], config: Config, wishes: Wishes) -> Iterator[Q
     for (scope, quota), amounts in sorted(charged.items(), key=lambda item: (item[0][0].account, item[0][0].region)):
         hourly, at_start = (wishes.copies * sum(column) for column in zip(*amounts, strict=True))
         if hourly or at_start:
-            limit, part = limits.limit(quota, scope.region), part_of(config.quotas.share, wishes.copies)
+            limit, part = limits.limit(quota, scope.region), part_of(config, wishes.copies)
             yield _quota(scope, quota, limit, part, steady=hourly / HOUR, at_start=at_start, within=wishes.start_within)
 
 

@@ -8,6 +8,9 @@ from tests.planning.configured import configured, secrets
 from tests.planning.counted import count_start
 
 
+FLEET = "fleet: {store: 'redis://cache', name: prod}"
+
+
 def planned(text: str, wishes: Wishes | None = None) -> Plan:
     """Plan a configuration."""
     return build_plan(configured(text), lambda _: "eu-west-1", wishes or Wishes())
@@ -65,7 +68,22 @@ def test_steady_polling_must_fit_the_share_too() -> None:
 )
 def test_copies_add_up_to_four_fifths_at_most(share: float, copies: int, part: float) -> None:
     """Each takes its share; together they leave a fifth to others, unless one alone may take more."""
-    assert part_of(share, copies) == pytest.approx(part)
+    assert part_of(configured(f"quotas: {{share: {share:.0%}}}"), copies) == pytest.approx(part)
+
+
+@pytest.mark.parametrize("copies", [1, 5, 1000])
+def test_a_fleet_holds_one_share_however_many_they_are(copies: int) -> None:
+    """Four fifths unless configured: what one may have alone, and what a thousand divide."""
+    assert part_of(configured(FLEET), copies) == 0.8
+    assert part_of(configured(FLEET.replace("}", ", share: 50%}")), copies) == 0.5
+    plan = planned(f"secrets:\n{secrets('ssm:/p', 20)}\n{FLEET}", Wishes(copies))
+    assert quota(plan, "ssm.get").ours == 32
+
+
+def test_a_daemon_of_a_fleet_starts_as_fast_as_its_fleet_may() -> None:
+    """A thousand parameters take 24.5 seconds under a tenth of 40 requests a second, 3 under four fifths."""
+    text = f"secrets:\n{secrets('ssm:/p', 1000)}\n"
+    assert foresee(configured(text + FLEET), lambda _: "eu-west-1").start_seconds == pytest.approx(3.0, abs=0.1)
 
 
 def test_accounts_and_regions_have_quotas_of_their_own() -> None:
