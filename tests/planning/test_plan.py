@@ -7,7 +7,6 @@ from sidecar.planning.plan import Plan, QuotaPlan, Wishes, build_plan, foresee, 
 from tests.planning.configured import configured, secrets
 from tests.planning.counted import count_start
 
-
 FLEET = "fleet: {store: 'redis://cache', name: prod}"
 
 
