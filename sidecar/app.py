@@ -338,4 +338,11 @@ def changed_identities(before: Config, after: Config) -> list[str]:
 def gauges_of(engine: Engine, guard: Guard) -> Gauges:
     """Tell the metrics where to read how things stand."""
     readings = engine.readings
-    return Gauges(guard.readings, readings.gauges, readings.entries, readings.ready, lambda: engine.policies.stretch)
+    return Gauges(
+        guard.readings,
+        readings.gauges,
+        readings.entries,
+        readings.ready,
+        stretch=lambda: engine.policies.stretch,
+        behind=engine.refresher.behind,
+    )

@@ -3,6 +3,7 @@
 Must not decide what is healthy or ready; the engine does.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final, TypedDict
 
@@ -51,7 +52,9 @@ async def serve_status(services: Services, ask: Ask) -> Answer:
         "unready": [each for each in readiness["unready"] if access.may_read(ask.caller, each["name"])],
     }
     if access.is_admin(ask.caller):
-        status["quotas"] = [_quota(reading) for reading in services.guard.readings()]
+        readings = services.guard.readings()
+        status["quotas"] = [_quota(reading) for reading in readings]
+        status["polling"] = _polling(services.engine.refresher.behind(), readings)
         if leasing := services.guard.leasing:
             status["fleet"] = _fleet(leasing.reading(), services.engine.readings.clock.wall())
         status["budget"] = _budget(services.outlook.stretch)
@@ -71,6 +74,16 @@ def _readiness(services: Services) -> Readiness:
     stopping = services.patience.ended
     unready = [{"name": each.name, "reason": each.reason} for each in services.engine.readings.unready()]
     return {"ready": not unready and not stopping, "stopping": stopping, "unready": unready}
+
+
+def _polling(behind: float, readings: Sequence[QuotaReading]) -> dict[str, object]:
+    """Say by how much intervals stretch, and which quotas checks wait for."""
+    waits_for = [
+        {"account": each.scope.account, "region": each.scope.region, "quota": each.quota}
+        for each in readings
+        if each.waiting
+    ]
+    return {"behind_seconds": round(behind, 1), "waits_for": waits_for}
 
 
 def _budget(stretch: Stretch | None) -> dict[str, object] | None:

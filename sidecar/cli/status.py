@@ -16,6 +16,7 @@ from sidecar.cli.tables import (
     budget_line,
     fleet_line,
     moment,
+    polling_line,
     quotas_table,
     reasons,
     secrets_table,
@@ -65,6 +66,9 @@ def page(status: Record) -> Iterator[str]:
     if quotas := _records(status, "quotas"):
         yield ""
         yield from quotas_table(quotas)
+    if isinstance(polling := status.get("polling"), dict) and (late := polling_line(polling)):
+        yield ""
+        yield late
     if isinstance(fleet := status.get("fleet"), dict):
         yield ""
         yield fleet_line(fleet)

@@ -11,6 +11,9 @@ Record = Mapping[str, object]
 SHORT: Final = 12
 """How many characters of a version are enough to tell it from another."""
 
+LATE: Final = 5.0
+"""Seconds by which checks must be late to be worth a line: less is the time that a request takes."""
+
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
@@ -48,6 +51,16 @@ def quotas_table(quotas: Iterable[Record]) -> Iterator[str]:
             ),
         ]
     )
+
+
+def polling_line(polling: Record) -> str | None:
+    """Say that checks are late, and why, where they are."""
+    behind = polling.get("behind_seconds")
+    if not isinstance(behind, int | float) or behind < LATE:
+        return None
+    waits = polling.get("waits_for")
+    quotas = sorted({text(each, "quota") for each in waits}) if isinstance(waits, list) else []
+    return f"checks are {span(behind)} late: {'they wait for ' + ', '.join(quotas) if quotas else 'AWS is slow'}"
 
 
 def start_line(status: Record) -> str | None:

@@ -38,6 +38,7 @@ class Gauges(NamedTuple):
     entries: Callable[[], Mapping[str, int]] = dict  # by kind: declared, tree, on-demand
     ready: Callable[[], bool] = bool
     stretch: Callable[[], float] = lambda: 1.0  # of all intervals
+    behind: Callable[[], float] = lambda: 0.0  # seconds by which the earliest check is late
 
 
 class Histogram:

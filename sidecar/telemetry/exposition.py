@@ -91,6 +91,8 @@ class Exposition(Collector):
         leases = [(key, held.leased) for key, held in zip(known, readings, strict=True) if held.leased is not None]
         if leases:
             yield _gauge("sidecar_fleet_leases", "Calls per second leased from the fleet.", _QUOTA, leases)
+        waiting = zip(known, (reading.waiting for reading in readings), strict=True)
+        yield _gauge("sidecar_quota_waiting", "Requests that wait for their turn now.", _QUOTA, waiting)
         yield _gauge("sidecar_quota_limit_per_second", "What the account allows.", _QUOTA, limits)
         yield _counter("sidecar_quota_refused", "Requests without a turn in time.", _QUOTA, refusals.items())
         yield _counter("sidecar_retries", "Further attempts.", (*_QUOTA, "reason"), retries.items())
@@ -101,6 +103,7 @@ class Exposition(Collector):
         entries = {**dict.fromkeys(ENTRY_KINDS, 0), **self.gauges.entries()}
         yield _counter("sidecar_cache_requests", "Look-ups by callers.", ("result",), _by(counts.cache_answers))
         yield _gauge("sidecar_cache_entries", "Values held, or known not to be there.", ("kind",), _by(entries))
+        yield _scalar("sidecar_refresh_behind_seconds", "How late the earliest check is.", self.gauges.behind())
         yield _counter("sidecar_refreshes", "Values checked.", ("result",), _by(counts.refreshes))
 
     def _changes(self, secrets: Sequence[SecretGauge]) -> Metric:
