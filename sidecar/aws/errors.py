@@ -305,7 +305,7 @@ class _Refusal:
 _ROLE_OPERATIONS: Final = frozenset({"AssumeRole", "AssumeRoleWithWebIdentity"})
 _CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
 _SECONDS: Final = re.compile(r"[0-9]{1,6}")
-_NAMES_KMS: Final = re.compile(r"\bkms:[A-Z]|\bKMS\b(?! *secret)|\barn:aws[a-z-]*:kms:")
+_NAMES_KMS: Final = re.compile(r"\bkms:[A-Z]|\b(?:AWS)?KMS\b(?! *secret)|\barn:aws[a-z-]*:kms:")
 _KEY_STATE: Final = re.compile(r"is disabled|pending (deletion|import)|not enabled|invalid state", re.IGNORECASE)
 _DELETION: Final = re.compile(r"marked for deletion|scheduled for deletion|marked deleted", re.IGNORECASE)
 _TIME: Final = re.compile(r"signature expired|not yet current|time too skewed", re.IGNORECASE)

@@ -106,6 +106,7 @@ def test_the_message_is_read_where_codes_are_shared(service: str, code: str, mes
     [
         ("Rate exceeded", "ssm", None),
         ("Rate exceeded for KMS", "ssm", "kms.symmetric"),
+        ("Rate exceeded (Service: AWSKMS; Status Code: 400; Error Code: ThrottlingException)", "ssm", "kms.symmetric"),
         ("You have exceeded the rate at which you may call KMS.", "kms", "kms.symmetric"),
         ("Rate exceeded for /app/kms-password", "ssm", None),
     ],

@@ -5,10 +5,10 @@ import pytest
 from sidecar.cli.tables import (
     Record,
     budget_line,
-    polling_line,
     change_line,
     columns,
     fleet_line,
+    polling_line,
     quotas_table,
     reasons,
     secrets_table,
