@@ -212,7 +212,7 @@ class App:
             log.warning(events.CONFIG_WARNED, what="listen has changed: that takes effect at the next start")
         if not is_same_fleet(config.fleet, before.fleet):
             log.warning(events.CONFIG_WARNED, what="fleet has changed: all but its share is for the next start")
-        if (config.identities, config.failover) != (before.identities, before.failover):
+        if ways_to_aws(config) != ways_to_aws(before):
             self._become(aws, changed_identities(before, config))
         self._services.permits, self._services.audit = permits, config.log.audit
         self._guard.adopt(limits_of(config, self._discovered))
@@ -328,9 +328,14 @@ def tell_budget(outlook: Outlook) -> None:
         )
 
 
+def ways_to_aws(config: Config) -> tuple[object, ...]:
+    """Give what the ways to AWS are made of."""
+    return config.identities, config.failover, config.kms.allow_keys
+
+
 def changed_identities(before: Config, after: Config) -> list[str]:
     """Name the identities by which a value may now be another."""
-    if before.failover != after.failover:
+    if (before.failover, before.kms.allow_keys) != (after.failover, after.kms.allow_keys):
         return list(before.identities)
     return [name for name, spec in before.identities.items() if after.identities.get(name) != spec]
 

@@ -42,7 +42,8 @@ class Household:
 
     def way_to_aws(self, config: Config) -> Aws:
         """Build a way to AWS by a configuration's identities; nothing is asked yet."""
-        return Aws(config.identities, config.failover, self._metrics, self._learn_account)
+        keys = config.kms.allow_keys
+        return Aws(config.identities, config.failover, self._metrics, self._learn_account, allow_keys=keys)
 
     def build(self, tasks: asyncio.TaskGroup) -> None:
         """Build the engine, whose checks are children of `tasks`."""

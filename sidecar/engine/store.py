@@ -195,7 +195,9 @@ class Store:
 
     def _confirm(self, entry: Entry, revision: Revision) -> Settled:
         if entry.held is None or entry.held.secret.revision.version != revision.version:
-            return self._take_failure(entry, Transient(f"{entry.ref}: what was held changed while it was checked"))
+            return self._take_failure(
+                entry, Transient(f"{entry.ref.shown}: what was held changed while it was checked")
+            )
         held = entry.held
         if revision.modified_at is None:  # DescribeSecret tells of many versions, and of none when it was made
             revision = replace(revision, modified_at=held.secret.revision.modified_at)

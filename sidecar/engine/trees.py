@@ -133,7 +133,7 @@ class Trees:
             await self._first_walk(tree, source, gate, seen)
         for ref in tree.members.keys() - seen:
             if entry := self._let_go(tree, ref):
-                self.checks.take(entry, NotFound(f"{ref}: it is no longer in its tree"), 0.0)
+                self.checks.take(entry, NotFound(f"{ref.shown}: it is no longer in its tree"), 0.0)
                 self.checks.drop(entry)
 
     async def _first_walk(self, tree: TreeEntry, source: TreeSource, gate: GuardGate, seen: set[Ref]) -> None:
@@ -160,7 +160,7 @@ class Trees:
             return None
         entry, named = self._hold(tree, ref, name)
         if not named and ref not in tree.members:
-            log.warning(events.MEMBER_SHADOWED, name=name, ref=str(ref))
+            log.warning(events.MEMBER_SHADOWED, name=name, ref=ref.shown)
         tree.members[ref] = name
         return entry
 
@@ -169,7 +169,7 @@ class Trees:
             return name_below(tree.prefix, tree.root.rest_of(ref.id) or "")
         except BadName as error:
             if ref not in tree.nameless:
-                log.warning(events.MEMBER_IGNORED, ref=str(ref), error=str(error))
+                log.warning(events.MEMBER_IGNORED, ref=ref.shown, error=str(error))
             tree.nameless.add(ref)
             return None
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from sidecar.core.freshness import State
 from sidecar.core.ports import Priority
-from sidecar.core.quotas import QUOTAS, QuotaReading
+from sidecar.core.quotas import PAIRS, QUOTAS, QuotaReading
 from sidecar.telemetry.labels import OPERATIONS, SERVED, CacheResult, HttpRoute, KmsReason, Listener, Outcome, Refreshed
 
 REQUEST_BUCKETS: Final = (0.05, 0.25, 1.0, 5.0)
@@ -69,7 +69,7 @@ class Counts:
         self.kms_charges = dict.fromkeys(KmsReason, 0)
         self.quota_refusals: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self.retries: defaultdict[tuple[str, str, str, Outcome], int] = defaultdict(int)
-        self.quota_waits = {key: Histogram(WAIT_BUCKETS) for key in product(sorted(QUOTAS), Priority)}
+        self.quota_waits = {key: Histogram(WAIT_BUCKETS) for key in product(sorted(QUOTAS - PAIRS), Priority)}
         self.cache_answers = dict.fromkeys(CacheResult, 0)
         self.refreshes = dict.fromkeys(Refreshed, 0)
         self.changes: defaultdict[str, int] = defaultdict(int)

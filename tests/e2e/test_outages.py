@@ -105,7 +105,7 @@ def test_a_disabled_key_is_seen_and_revokes(aws: AwsAccount, start: Start) -> No
     cache = {**IMPATIENT, "revalidate": "1s", "revoke_after": "1s"}
     daemon = start(secrets={"locked": "ssm:/locked"}, cache=cache)
     aws.fake.set_key_state("alias/lock", "Disabled", region=aws.region)
-    assert daemon.wait_for("check_failed")["why"] == "key_unusable"
+    assert daemon.wait_for("check_failed")["why"] == "key_disabled"
     refused = daemon.until("locked", lambda answer: answer.status == 403)
     assert "KMS key" in refused.json["mend"]
     assert daemon.metrics().total("sidecar_secret_state", name="locked") == 2

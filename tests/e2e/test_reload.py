@@ -45,7 +45,7 @@ def test_a_bad_file_changes_nothing(aws: AwsAccount, start: Start) -> None:
     """Every problem is in one line of the log; values, rules and readiness are as before; a good one follows."""
     aws.put_parameter("/a", "v")
     daemon = start(secrets={"a": "ssm:/a"})
-    said = daemon.reload("secrets: {a: nonsense, b: sm:x?via=nobody}\nkms: {}\n")
+    said = daemon.reload("secrets: {a: nonsense, b: sm:x?via=nobody}\nevents: {}\n")
     rejected = daemon.wait_for_next(said, "config_rejected")
     assert len(rejected["problems"]) == 3
     assert all("sidecar.yaml line" in problem for problem in rejected["problems"])

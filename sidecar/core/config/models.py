@@ -14,6 +14,7 @@ from sidecar.core.config.types import (
     Account,
     Budget,
     Count,
+    CountOrNone,
     DecryptChoice,
     Duration,
     ExternalId,
@@ -22,6 +23,7 @@ from sidecar.core.config.types import (
     Glob,
     IdentityName,
     Interval,
+    KeyChoice,
     LogFormatChoice,
     LogLevel,
     LogLevelChoice,
@@ -36,6 +38,7 @@ from sidecar.core.config.types import (
     SecretName,
     SecretRef,
     Share,
+    Size,
     SourceChoice,
     StoreAddress,
     Switch,
@@ -261,6 +264,31 @@ class Fleet(Section):
     )
 
 
+class DataKeyCache(Section):
+    """How long one data key serves; any limit 0 means that each message asks KMS."""
+
+    max_age: Duration = Field(
+        5 * MINUTE, description="A data key is used for so long, to encrypt and to decrypt; 0s switches the cache off."
+    )
+    max_bytes: Size = Field(100 * 2**20, description="One data key encrypts at most so much plaintext; 0 likewise.")
+    max_messages: CountOrNone = Field(
+        1000, description="One data key encrypts at most so many messages; 0 likewise: each has its own."
+    )
+
+
+class Kms(Section):
+    """Which KMS keys are used, and how often KMS is asked for a data key."""
+
+    allow_keys: tuple[KeyChoice, ...] | None = Field(
+        None,
+        description="Keys under which kms: references and the app's requests are opened and sealed. Those of the "
+        "identity's own account unless given; [] means none. Says nothing about `decrypt: local`.",
+    )
+    data_key_cache: DataKeyCache = Field(
+        DataKeyCache(), description="How long one data key serves; any limit 0 means that each message asks KMS."
+    )
+
+
 class MetricsSpec(Section):
     """What is exported to Prometheus."""
 
@@ -310,6 +338,7 @@ class Config(Section):
     fleet: Fleet | None = Field(
         None, description="The daemons with which this one shares the account's quotas; alone unless given."
     )
+    kms: Kms = Field(Kms(), description="Which KMS keys are used, and how often KMS is asked for a data key.")
     metrics: MetricsSpec = Field(MetricsSpec(), description="What is exported to Prometheus.")
     log: Log = Field(Log(), description="What is written to standard error.")
 

@@ -16,6 +16,8 @@ from sidecar.core import names, refs, spellings
 from sidecar.core.config import units
 from sidecar.core.config.units import Unwanted, unwanted
 from sidecar.core.errors import BadName, BadRef
+from sidecar.core.keys import PATTERN as KEY_PATTERN
+from sidecar.core.keys import KeyPattern, parse_pattern
 from sidecar.core.ports import Decrypt
 from sidecar.core.quotas import QUOTAS
 from sidecar.core.refs import Ref, SourceKind, Tree
@@ -87,6 +89,21 @@ Count = Annotated[
     _scalar("a whole number of at least 1", units.parse_count, int),
     WithJsonSchema({"type": "integer", "minimum": 1}),
 ]
+
+CountOrNone = Annotated[
+    int,
+    _scalar("a whole number", units.parse_count_or_none, int),
+    WithJsonSchema({"type": "integer", "minimum": 0}),
+]
+"""A whole number; 0 switches off what it limits."""
+
+Size = Annotated[
+    int,
+    _scalar("a size such as 100MiB", units.parse_size, int),
+    PlainSerializer(units.size_text),
+    WithJsonSchema({"anyOf": [_text_schema(units.SIZE_PATTERN, "16MiB", "512KiB"), {"type": "integer", "minimum": 0}]}),
+]
+"""Bytes."""
 
 Rate = Annotated[
     float,
@@ -196,11 +213,33 @@ SecretRef = Annotated[
         {
             "type": "string",
             "minLength": 1,
-            "maxLength": refs.MAX_CHARACTERS,
+            "maxLength": refs.MAX_CIPHERTEXT,
             "examples": ["sm:prod/db#password", "ssm:/prod/api-key"],
         }
     ),
 ]
+
+
+def _parse_key(text: str) -> KeyPattern:
+    pattern = parse_pattern(text)
+    if pattern is None:
+        raise unwanted(
+            "a key's ARN, an alias (alias/name or its ARN), or arn:aws:kms:*:111122223333:* for an account", text
+        )
+    return pattern
+
+
+KeyChoice = Annotated[
+    KeyPattern,
+    _scalar("a key's ARN, an alias or an account's keys", _parse_key, KeyPattern),
+    PlainSerializer(lambda pattern: pattern.text),
+    WithJsonSchema(
+        _text_schema(
+            KEY_PATTERN, "arn:aws:kms:eu-west-1:111122223333:key/*", "arn:aws:kms:*:111122223333:*", "alias/app"
+        )
+    ),
+]
+"""Which KMS keys may be used."""
 
 TreePath = Annotated[
     Tree,

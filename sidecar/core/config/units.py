@@ -21,6 +21,7 @@ MAX_UNIX_PATH: Final = 107  # sockaddr_un holds 108 bytes, one of them the closi
 
 DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
 WAIT_PATTERN: Final = rf"{DURATION_PATTERN[:-1]}(:{DURATION_PATTERN[1:-1]})?$"
+SIZE_PATTERN: Final = r"^[0-9]+(B|KiB|MiB|GiB)?$"
 SHARE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?%$"
 BUDGET_PATTERN: Final = r"^\$[0-9]+(\.[0-9]+)?/month$"
 MODE_PATTERN: Final = r"^(0o)?0?[0-7]{3}$"
@@ -31,6 +32,9 @@ STORE_PATTERN: Final = (
 ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*\$?$"
 
 _DURATION: Final = re.compile(DURATION_PATTERN)
+_SIZE: Final = re.compile(SIZE_PATTERN)
+_BYTES: Final = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
+_LARGEST: Final = 2**50
 _SHARE: Final = re.compile(SHARE_PATTERN)
 _BUDGET: Final = re.compile(BUDGET_PATTERN)
 _MODE: Final = re.compile(MODE_PATTERN)
@@ -145,6 +149,23 @@ def duration_text(seconds: float) -> str:
     return f"{seconds:f}".rstrip("0").rstrip(".") + "s"
 
 
+def parse_size(text: str) -> int:
+    """Give the bytes of `512B`, `16KiB`, `100MiB` or `1GiB`; a bare number is bytes."""
+    if not _SIZE.fullmatch(text):
+        raise unwanted("a size such as 512B, 16KiB, 100MiB or 1GiB", text)
+    unit = text.lstrip("0123456789") or "B"
+    size = int(text.removesuffix(unit)[:20]) * _BYTES[unit]
+    if size > _LARGEST:
+        raise unwanted("at most 1048576GiB", text)
+    return size
+
+
+def size_text(size: int) -> str:
+    """Spell bytes in the largest unit that keeps them whole."""
+    unit = next(unit for unit, length in _BYTES.items() if size and size % length == 0) if size else "B"
+    return f"{size // _BYTES[unit]}{unit}"
+
+
 def parse_share(text: str) -> float:
     """Give the fraction of `10%` or `0.1`: more than nothing, at most all."""
     if _SHARE.fullmatch(text):
@@ -245,6 +266,13 @@ def parse_count(text: str) -> int:
     """Give a whole number of at least 1."""
     if not _WHOLE.fullmatch(text) or int(text) < 1:
         raise unwanted("a whole number of at least 1", text)
+    return int(text)
+
+
+def parse_count_or_none(text: str) -> int:
+    """Give a whole number, 0 too."""
+    if not _WHOLE.fullmatch(text):
+        raise unwanted("a whole number", text)
     return int(text)
 
 
