@@ -221,12 +221,16 @@ class Store:
             self._announce(entry)
         return Settled.GONE
 
-    def _announce(self, entry: Entry) -> None:
+    def announce(self) -> int:
+        """Wake those who wait for a change; give the generation that is its own."""
         self.generation += 1
-        entry.generation = self.generation
-        self.on_change(entry)
         self._changed.set()
         self._changed.clear()
+        return self.generation
+
+    def _announce(self, entry: Entry) -> None:
+        entry.generation = self.announce()
+        self.on_change(entry)
 
     def _named(self, entry: Entry, ref: Ref) -> Entry:
         """Let AWS's own name of a value be its key, and merge with an entry that has it already."""
