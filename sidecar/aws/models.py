@@ -20,19 +20,7 @@ Json = dict[str, object]
 OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
     "ssm": frozenset({"GetParameters", "GetParametersByPath"}),
     "secretsmanager": frozenset({"DescribeSecret", "GetSecretValue", "BatchGetSecretValue"}),
-    "kms": frozenset(
-        {
-            "Decrypt",
-            "DescribeKey",
-            "Encrypt",
-            "GenerateDataKey",
-            "GenerateDataKeyWithoutPlaintext",
-            "GenerateRandom",
-            "GetPublicKey",
-            "Sign",
-            "Verify",
-        }
-    ),
+    "kms": frozenset({"Decrypt"}),
     "dynamodb": frozenset({"GetItem", "PutItem"}),
     "service-quotas": frozenset({"ListServiceQuotas"}),
     "sts": frozenset({"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"}),
