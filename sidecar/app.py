@@ -12,7 +12,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,27 +25,24 @@ from sidecar.api.permits import Permits
 from sidecar.api.server import Interface
 from sidecar.api.services import Services
 from sidecar.api.sockets import UnixListener, bind_next_tcp, bind_tcp, bind_unix
-from sidecar.aws import Aws, counting
+from sidecar.aws import Aws
 from sidecar.core.access import Declared, Globs, build_access
-from sidecar.core.config.models import Config, Fleet, IdentitySpec, Listen
-from sidecar.core.config.units import StoreKind, duration_text
+from sidecar.core.config.models import Config, Fleet, Listen
+from sidecar.core.config.units import duration_text
 from sidecar.core.errors import ConfigError, Problem
-from sidecar.core.files import FileReading
 from sidecar.core.outlook import SLOW_START, Outlook
-from sidecar.core.ports import Clock, Gate, LeaseStore, Priority, Route, Source, TreeSource
-from sidecar.core.quotas import Limits, Scope
-from sidecar.core.refs import Ref
-from sidecar.engine.clock import SystemClock
-from sidecar.engine.engine import Engine, World
+from sidecar.core.ports import Gate, Priority
+from sidecar.core.quotas import Scope
+from sidecar.engine.engine import Engine
 from sidecar.engine.guard import Guard
 from sidecar.footprint import give_back_code, spare_from_collection
+from sidecar.household import Household, identities_of, limits_of
 from sidecar.planning.plan import foresee
 from sidecar.telemetry import Gauges, Metrics, events
 from sidecar.telemetry.logs import set_up_logs
 
 if TYPE_CHECKING:
-    from sidecar.engine.leasing import Leasing  # at run time only where there is a fleet
-    from sidecar.outputs.files import Files, Prepared  # likewise where there are files
+    pass  # at run time only where there is a fleet
 
 log = structlog.get_logger()
 
@@ -122,51 +118,42 @@ class App:
         self._reading = asyncio.Lock()  # the last of two reloads wins
         self._discovered: Mapping[Scope, Mapping[str, float]] = {}
         self._discovery: asyncio.Task[None] | None = None
-        self._leasing: Leasing | None = None
-        self._files: Files | None = None
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain; raises ConfigError or BindError before anything is served."""
-        permits, files = build_permits(self._config), prepare_files(self._config)
+        permits = build_permits(self._config)
         metrics = Metrics(CollectorRegistry())  # at zero before anything can be asked
-        self._aws = Aws(self._config.identities, self._config.failover, metrics, self._learn_account)
-        self._aws.check_regions(identities_of(self._config) | store_identities(self._config))
+        self._house = Household(self._config, metrics)
         listeners = Listeners.bind(self._config.listen, any_ops_port=self._any_ops_port)
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._build(metrics, permits)
-                self._tasks.create_task(self._serve(listeners, files), name="serve")
+                self._tasks.create_task(self._serve(listeners), name="serve")
         except* _Stopped:
             log.info(events.DAEMON_STOPPED)
         finally:
             listeners.unix.remove()
-            if self._leasing:
-                await self._leasing.store.close()
-            await self._aws.close()
+            await self._house.close()
 
     def _build(self, metrics: Metrics, permits: Permits) -> None:
-        config, clock = self._config, SystemClock()
-        limits = limits_of(config, self._discovered)
-        self._leasing = build_leasing(config, clock, metrics)
-        self._guard = Guard(limits, dice=random.random, metrics=metrics, leasing=self._leasing)
-        world = World(self._source, self._trees, self._guard, clock, random.random, metrics, self._tasks)
-        self._engine = Engine(world)
+        config = self._config
+        self._house.build(self._tasks)
+        self._leasing, self._guard, self._engine = self._house.leasing, self._house.guard, self._house.engine
         self._services = Services(
             self._engine,
             self._guard,
             metrics,
             permits,
             boot=secrets.token_hex(4),
-            started_at=clock.wall(),
-            localise=self._localise,
+            started_at=self._house.clock.wall(),
+            localise=self._house.localise,
             audit=config.log.audit,
-            outlook=foresee(config, self._aws.region),
-            files=self._read_files,
+            outlook=foresee(config, self._house.aws.region),
         )
         self._engine.refresher.on_sweep = self._services.prune
-        metrics.read(self._gauges(), config.metrics.per_secret)
+        metrics.read(gauges_of(self._engine, self._guard), config.metrics.per_secret)
 
-    async def _serve(self, listeners: Listeners, files: "Sequence[Prepared]") -> None:
+    async def _serve(self, listeners: Listeners) -> None:
         interface = Interface(self._services)
         if listeners.ops:
             await interface.serve_ops(listeners.ops)  # first, so that a failing start can be seen
@@ -184,7 +171,6 @@ class App:
         leases = self._tasks.create_task(self._leasing.run(), name="leases") if self._leasing else None
         self._tasks.create_task(self._engine.refresher.run(), name="refresher")
         self._tasks.create_task(self._tell_readiness(), name="readiness")
-        await self._keep_files(files)
         self._discover()
         self._on_bound(where)
         await self._stop.wait()
@@ -194,18 +180,6 @@ class App:
             await self._leasing.leave()
         log.info(events.DAEMON_DRAINED)
         raise _Stopped
-
-    def _learn_account(self, identity: str, account: str) -> None:
-        self._guard.merge(identity, account)
-
-    def _source(self, route: Route) -> Source:
-        return self._aws.source(route)
-
-    def _trees(self, route: Route) -> TreeSource:
-        return self._aws.trees(route)
-
-    async def _localise(self, ref: Ref, deadline: float) -> Ref:
-        return await self._aws.localise(ref, self._guard.gate(Priority.CALLER, deadline))
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -228,9 +202,8 @@ class App:
     async def _adopt(self, config: Config) -> None:
         """Take a changed configuration in; raises ConfigError before anything has changed."""
         permits = build_permits(config)
-        aws = Aws(config.identities, config.failover, self._services.metrics, self._learn_account)
+        aws = self._house.way_to_aws(config)
         aws.check_regions(identities_of(config))
-        files = await asyncio.to_thread(prepare_files, config)
         outlook = await asyncio.to_thread(foresee, config, aws.region)
         before, self._config = self._config, config
         set_up_logs(config.log.level, config.log.format, sys.stderr)
@@ -239,47 +212,18 @@ class App:
             log.warning(events.CONFIG_WARNED, what="listen has changed: that takes effect at the next start")
         if not is_same_fleet(config.fleet, before.fleet):
             log.warning(events.CONFIG_WARNED, what="fleet has changed: all but its share is for the next start")
-        if (config.identities, config.failover) != (before.identities, before.failover):
+        if ways_to_aws(config) != ways_to_aws(before):
             self._become(aws, changed_identities(before, config))
         self._services.permits, self._services.audit = permits, config.log.audit
         self._guard.adopt(limits_of(config, self._discovered))
-        self._services.metrics.read(self._gauges(), config.metrics.per_secret)
+        self._services.metrics.read(gauges_of(self._engine, self._guard), config.metrics.per_secret)
         self._services.outlook = outlook
         tell_budget(outlook)
         self._engine.declare(config, outlook.factor)
-        await self._keep_files(files)
         spare_from_collection()
         if asks_of(config) != asks_of(before):
             self._discover()
         log.info(events.CONFIG_RELOADED, secrets=len(config.secrets), trees=len(config.trees))
-
-    async def _keep_files(self, prepared: "Sequence[Prepared]") -> None:
-        """Keep these files from now on, those that were kept before no longer."""
-        if self._files is None and prepared:
-            from sidecar.outputs.delivery import Around  # noqa: PLC0415 -- only where there are files
-            from sidecar.outputs.files import Files  # noqa: PLC0415 -- likewise
-            from sidecar.outputs.values import Values  # noqa: PLC0415 -- likewise
-
-            clock = self._engine.readings.clock
-            around = Around(Values(self._engine), self._services.metrics, clock.wall, random.random)
-            self._files = Files(around, SystemAccounts(), self._tasks)
-        if self._files:
-            await self._files.adopt(prepared)
-
-    def _read_files(self) -> Iterable[FileReading]:
-        return self._files.readings() if self._files else ()
-
-    def _gauges(self) -> Gauges:
-        """Tell the metrics where to read how things stand."""
-        engine, readings = self._engine, self._engine.readings
-        return Gauges(
-            quotas=self._guard.readings,
-            secrets=readings.gauges,
-            entries=readings.entries,
-            ready=readings.ready,
-            stretch=lambda: engine.policies.stretch,
-            files=self._read_files,
-        )
 
     def _discover(self) -> None:
         """Learn from now on what the accounts' quotas really are, where that is wanted."""
@@ -295,7 +239,7 @@ class App:
             self._discovery = self._tasks.create_task(discovery.run(), name="discovery")
 
     async def _ask_rates(self, identity: str, gate: Gate) -> tuple[Scope, Mapping[str, float]]:
-        return await self._aws.limits(identity, gate)
+        return await self._house.aws.limits(identity, gate)
 
     def _take_rates(self, found: Mapping[Scope, Mapping[str, float]]) -> None:
         self._discovered = dict(found)
@@ -303,7 +247,7 @@ class App:
 
     def _become(self, aws: Aws, changed: Iterable[str]) -> None:
         """Ask AWS by other identities from now on; what is under way ends with the old ones."""
-        old, self._aws = self._aws, aws
+        old, self._house.aws = self._house.aws, aws
         self._tasks.create_task(self._retire(old, self._engine.under_way()), name="retire")
         for identity in changed:
             self._engine.declarations.drop_identity(identity)
@@ -357,46 +301,6 @@ def build_permits(config: Config) -> Permits:
     return Permits(build_access(config.access, SystemAccounts()), declared, Globs(config.on_demand.allow))
 
 
-def prepare_files(config: Config) -> "list[Prepared]":
-    """Read the templates of files, and look at their folders; raises ConfigError."""
-    if not config.files:
-        return []
-    from sidecar.outputs.files import prepare_files as prepare  # noqa: PLC0415 -- only where there are files
-
-    return prepare(config)
-
-
-def limits_of(config: Config, discovered: Mapping[Scope, Mapping[str, float]]) -> Limits:
-    """Say how much of the quotas this daemon may take, given what AWS said of them."""
-    found = discovered if config.quotas.discover else {}
-    if config.fleet is None:
-        return Limits(config.quotas.share, config.quotas.limits, found)
-    return Limits(config.quotas.share, config.quotas.limits, found, config.fleet.share)
-
-
-def build_leasing(config: Config, clock: Clock, metrics: Metrics) -> "Leasing | None":
-    """Make this daemon a member of its fleet, where it has one."""
-    if config.fleet is None:
-        return None
-    from sidecar.engine.leasing import Leasing  # noqa: PLC0415 -- for those who have a fleet
-
-    store = build_store(config.fleet, config.identities["default"], clock, metrics)
-    return Leasing(store, secrets.token_hex(8), random.random)
-
-
-def build_store(fleet: Fleet, identity: IdentitySpec, clock: Clock, metrics: Metrics) -> LeaseStore:
-    """Give the way to a fleet's store: DynamoDB as the default identity, Redis with what its address says."""
-    if fleet.store.kind is StoreKind.DYNAMODB:
-        from sidecar.aws.dynamodb import DynamoLeases, Table  # noqa: PLC0415 -- only where it is configured
-
-        table = Table(fleet.store.url, fleet.name, fleet.store.shards)
-        return DynamoLeases(identity, table, wall=clock.wall, dice=random.random, count=counting(metrics))
-    from sidecar.fleet.redis import RedisLeases  # noqa: PLC0415 -- 6 MB, likewise
-
-    password_file = Path(fleet.password.file) if fleet.password else None
-    return RedisLeases(fleet.store.url, fleet.name, password_file=password_file)
-
-
 def is_same_fleet(one: Fleet | None, other: Fleet | None) -> bool:
     """Decide whether two configurations mean one fleet, whatever its share."""
     if one is None or other is None:
@@ -424,22 +328,26 @@ def tell_budget(outlook: Outlook) -> None:
         )
 
 
-def identities_of(config: Config) -> set[str]:
-    """Name the identities that are used."""
-    specs = [spec.ref.identity for spec in config.secrets.values()] + [
-        spec.tree.identity for spec in config.trees.values()
-    ]
-    return set(specs).union(*config.failover.values())
-
-
-def store_identities(config: Config) -> set[str]:
-    """Name the identities that the fleet's store is asked as."""
-    is_in_aws = config.fleet is not None and config.fleet.store.kind is StoreKind.DYNAMODB
-    return {"default"} if is_in_aws else set()
+def ways_to_aws(config: Config) -> tuple[object, ...]:
+    """Give what the ways to AWS are made of."""
+    return config.identities, config.failover, config.kms.allow_keys
 
 
 def changed_identities(before: Config, after: Config) -> list[str]:
     """Name the identities by which a value may now be another."""
-    if before.failover != after.failover:
+    if (before.failover, before.kms.allow_keys) != (after.failover, after.kms.allow_keys):
         return list(before.identities)
     return [name for name, spec in before.identities.items() if after.identities.get(name) != spec]
+
+
+def gauges_of(engine: Engine, guard: Guard) -> Gauges:
+    """Tell the metrics where to read how things stand."""
+    readings = engine.readings
+    return Gauges(
+        guard.readings,
+        readings.gauges,
+        readings.entries,
+        readings.ready,
+        stretch=lambda: engine.policies.stretch,
+        behind=engine.refresher.behind,
+    )

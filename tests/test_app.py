@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.app import App, Bound, limits_of
+from sidecar.app import App, Bound
 from sidecar.core.config.loading import load
 from sidecar.core.config.models import Config
 from sidecar.core.quotas import Scope
+from sidecar.household import limits_of
 from sidecar.telemetry import events
 from tests.e2e.processes import short_folder
 

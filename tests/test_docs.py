@@ -31,7 +31,6 @@ from sidecar.client import UnixConnection
 from sidecar.core import errors, prices
 from sidecar.core.config.loading import load
 from sidecar.core.config.types import PerSecret
-from sidecar.core.files import FileState
 from sidecar.core.freshness import State
 from sidecar.core.ports import Priority
 from sidecar.core.quotas import QUOTAS, QuotaReading, Scope, default_limit
@@ -42,9 +41,7 @@ from sidecar.fakeaws.weather import FaultKind
 from sidecar.planning.plan import Wishes, build_plan
 from sidecar.telemetry import (
     CacheResult,
-    FileResult,
     Gauges,
-    HookResult,
     HttpRoute,
     KmsReason,
     Listener,
@@ -272,9 +269,6 @@ class TestMetrics:
             "`reason` of `sidecar_kms_charges_total`": list(KmsReason),
             "`result` of `sidecar_cache_requests_total`": list(CacheResult),
             "`result` of `sidecar_refreshes_total`": list(Refreshed),
-            "`result` of `sidecar_file_writes_total`": list(FileResult),
-            "`result` of `sidecar_file_hooks_total`": list(HookResult),
-            "`state` of `sidecar_files`": list(FileState),
             "`kind`": list(ENTRY_KINDS),
             "`state`": [state.name.lower() for state in State],
             "`priority`": [priority.name.lower() for priority in Priority],

@@ -14,6 +14,7 @@ ELSEWHERE = {
     "core/ports.py": "contracts; tests/aws/conformance.py and tests/fleet/conformance.py hold their promises",
     "engine/engine.py": "puts the room together; every test of it begins with tests/engine/world.py",
     "engine/policies.py": "tests/engine/test_declarations.py sees what becomes of the settings",
+    "household.py": "puts rooms together, for the daemon and for `sidecar exec`; tests/e2e runs both as processes",
     "telemetry/exposition.py": "tests/telemetry/test_metrics.py reads what it renders",
 }
 """Modules without tests of their own name, and why; those that define nothing need no reason."""

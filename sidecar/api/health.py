@@ -3,6 +3,7 @@
 Must not decide what is healthy or ready; the engine does.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final, TypedDict
 
@@ -11,7 +12,6 @@ from sidecar.api.answers import JSON, UNCACHED, Answer, json_answer, timestamp, 
 from sidecar.api.asks import Ask
 from sidecar.api.descriptions import describe, visible
 from sidecar.api.services import Services
-from sidecar.core.files import FileReading
 from sidecar.core.leases import FleetReading
 from sidecar.core.outlook import Stretch
 from sidecar.core.quotas import QuotaReading
@@ -52,10 +52,11 @@ async def serve_status(services: Services, ask: Ask) -> Answer:
         "unready": [each for each in readiness["unready"] if access.may_read(ask.caller, each["name"])],
     }
     if access.is_admin(ask.caller):
-        status["quotas"] = [_quota(reading) for reading in services.guard.readings()]
+        readings = services.guard.readings()
+        status["quotas"] = [_quota(reading) for reading in readings]
+        status["polling"] = _polling(services.engine.refresher.behind(), readings)
         if leasing := services.guard.leasing:
             status["fleet"] = _fleet(leasing.reading(), services.engine.readings.clock.wall())
-        status["files"] = [_file(reading) for reading in services.files()]
         status["budget"] = _budget(services.outlook.stretch)
     secrets = [to_json(describe(services, target)) async for target in visible(services, ask)]
     return Answer(HTTPStatus.OK, f'{to_json(status)[:-1]}, "secrets": [{", ".join(secrets)}]}}'.encode(), JSON)
@@ -73,6 +74,16 @@ def _readiness(services: Services) -> Readiness:
     stopping = services.patience.ended
     unready = [{"name": each.name, "reason": each.reason} for each in services.engine.readings.unready()]
     return {"ready": not unready and not stopping, "stopping": stopping, "unready": unready}
+
+
+def _polling(behind: float, readings: Sequence[QuotaReading]) -> dict[str, object]:
+    """Say by how much intervals stretch, and which quotas checks wait for."""
+    waits_for = [
+        {"account": each.scope.account, "region": each.scope.region, "quota": each.quota}
+        for each in readings
+        if each.waiting
+    ]
+    return {"behind_seconds": round(behind, 1), "waits_for": waits_for}
 
 
 def _budget(stretch: Stretch | None) -> dict[str, object] | None:
@@ -101,16 +112,6 @@ def _quota(reading: QuotaReading) -> dict[str, object]:
         "throttled": reading.throttled,
         "refused": reading.refused,
         "leased": reading.leased,
-    }
-
-
-def _file(reading: FileReading) -> dict[str, object]:
-    return {
-        "path": reading.path,
-        "state": reading.state.value,
-        "written_at": timestamp(reading.written_at),
-        "reason": reading.why or None,
-        "mend": reading.mend or None,
     }
 
 

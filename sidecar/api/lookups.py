@@ -41,7 +41,7 @@ class Target:
     @property
     def label(self) -> str:
         """What people know it by."""
-        return self.declared.name if self.declared else str(self.ref)
+        return self.declared.name if self.declared else self.ref.shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ async def find_ref(services: Services, ask: Ask, text: str) -> Target:
     """Find a reference in any spelling, to be held from now on; raises BadRef, CallerDenied."""
     asked = await _localised(services, ask, parse_any(text))
     ref = replace(services.engine.store.canonical(asked.whole), field=asked.field)
-    ask.accesses[str(ref)] = None
+    ask.accesses[ref.shown] = None
     services.permits.check_ref(ask.caller, ref)
     return Target(services.engine.resolver.open(ref.whole), ref.field, None)
 
@@ -204,7 +204,7 @@ def _why(found: Found, label: str) -> SidecarError:
     assert not isinstance(lookup, Fresh | Stale), "what is held is shown"
     if lookup.failure is None:
         return WaitEnded(f"{label}: nothing is held yet, and AWS has not answered in time")
-    return told_of(str(found.entry.ref), lookup.failure)
+    return told_of(found.entry.ref.shown, lookup.failure)
 
 
 def cache_status(found: Found, lookup: Fresh | Stale) -> str:

@@ -17,6 +17,8 @@ from sidecar.api.bodies import json_value
 from sidecar.api.descriptions import describe
 from sidecar.api.lookups import Shown, Target, find_name, show_now
 from sidecar.api.services import Services
+from sidecar.core.names import Name
+from sidecar.engine.catalogue import Declared
 from sidecar.engine.store import Entry
 
 CONTENT_TYPE: Final = "text/event-stream"
@@ -75,17 +77,30 @@ class Watch:
 
     def _changed_of_names(self) -> Iterator[tuple[int, str]]:
         for name in self.names:
-            declared = self.services.engine.catalogue.get(name)
-            entry = self.services.engine.store.get(declared.ref.whole) if declared else None
-            if entry and entry.generation > self.seen and self._is_told(entry):
-                yield entry.generation, name
+            found = self._find(name)
+            if found and found.generation > self.seen and self._is_told(found.entry):
+                yield found.generation, name
 
     def _changed_of_all(self) -> Iterator[tuple[int, str]]:
         """Go through the values, not the names: of 10,000 it takes a millisecond to see that one has changed."""
-        seen = self.seen
-        for entry in [entry for entry in self.services.engine.store if entry.generation > seen]:
-            if self._is_told(entry):
-                yield from ((entry.generation, name) for name in self.services.engine.catalogue.names_of(entry.ref))
+        seen, engine = self.seen, self.services.engine
+        changed = [entry for entry in engine.store if entry.generation > seen]
+        names = {name for entry in changed for name in engine.catalogue.names_of(entry.ref)}
+        names.update(name for name, generation in engine.catalogue.moved.items() if generation > seen)
+        names.update(name for name, gone in engine.trees.gone.items() if gone.entry.generation > seen)
+        for name in names:
+            if (found := self._find(name)) and self._is_told(found.entry):
+                yield found.generation, name
+
+    def _find(self, name: str) -> "_Found | None":
+        """Find what a name stands for, and when that last changed; of a deleted parameter what was last known."""
+        engine = self.services.engine
+        if declared := engine.catalogue.get(name):
+            entry = engine.store.get(declared.ref.whole)
+            generation = engine.catalogue.moved.get(declared.name, 0)
+            return _Found(declared, entry, max(entry.generation, generation)) if entry else None
+        gone = engine.trees.gone.get(Name(name))
+        return _Found(gone.declared, gone.entry, gone.entry.generation, is_gone=True) if gone else None
 
     def _is_told(self, entry: Entry) -> bool:
         """Decide whether a change is one for this caller: what is gone is none for those who never knew of it."""
@@ -102,17 +117,15 @@ class Watch:
         return ("\n".join(events) + f"id: {self._position(generation)}\n\n").encode()
 
     def _event(self, generation: int, name: str) -> str:
-        declared = self.services.engine.catalogue.get(name)
-        if not declared or not self.services.permits.access.may_read(self.ask.caller, name):
+        found = self._find(name)
+        if not found or not self.services.permits.access.may_read(self.ask.caller, name):
             return ""
-        entry = self.services.engine.store.get(declared.ref.whole)
-        if not entry or entry.generation != generation:
-            return ""
-        return f"event: change\ndata: {to_json(self._data(Target(entry, declared.ref.field, declared)))}\n"
+        return f"event: change\ndata: {to_json(self._data(found))}\n" if found.generation == generation else ""
 
-    def _data(self, target: Target) -> dict[str, object]:
+    def _data(self, found: "_Found") -> dict[str, object]:
+        target = Target(found.entry, found.declared.ref.field, found.declared)
         data = describe(self.services, target)
-        if not self.with_values:
+        if found.is_gone or not self.with_values:
             return data
         shown = show_now(self.services, self.ask, target)
         if isinstance(shown, Shown):
@@ -123,6 +136,16 @@ class Watch:
 
     def _position(self, generation: int) -> str:
         return f"{self.services.boot}-{generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a name stands for."""
+
+    declared: Declared
+    entry: Entry
+    generation: int  # at which that last changed
+    is_gone: bool = False
 
 
 async def _changed_in_time(services: Services, generation: int) -> bool:

@@ -39,6 +39,13 @@ class Answer:
             raise self._lacks(key)
         return value
 
+    def flag(self, key: str) -> bool:
+        """Give a truth that must be there."""
+        value = self.fields.get(key)
+        if not isinstance(value, bool):
+            raise self._lacks(key)
+        return value
+
     def decimal(self, key: str) -> float:
         """Give a number that must be there, whole or not."""
         value = self.fields.get(key)

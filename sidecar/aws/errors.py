@@ -14,16 +14,28 @@ from botocore.parsers import ResponseParserError
 
 from sidecar.core.errors import (
     AccessDenied,
+    BadCiphertext,
     Failure,
+    GrantMissing,
+    KeyDenied,
+    KeyDisabled,
+    KeyElsewhere,
+    KeyNotFound,
+    KeyOfOtherAccount,
+    KeyPendingDeletion,
+    KeyPendingImport,
+    KeyPolicyDenies,
+    KeyStoreUnavailable,
     KeyUnusable,
+    KeyWrongUsage,
     NotFound,
     SecretError,
     Throttled,
     TimedOut,
     Transient,
-    Undecryptable,
     Unintelligible,
     Unreachable,
+    WrongKey,
 )
 
 
@@ -49,8 +61,20 @@ class Meaning(Enum):
     DELETING = auto()
     DENIED = auto()
     KEY_DENIED = auto()
+    KEY_POLICY = auto()
+    KEY_GRANT = auto()
+    KEY_ELSEWHERE = auto()
+    KEY_FOREIGN = auto()
     KEY_UNUSABLE = auto()
-    UNDECRYPTABLE = auto()
+    KEY_DISABLED = auto()
+    KEY_DELETING = auto()
+    KEY_IMPORTING = auto()
+    KEY_USAGE = auto()
+    KEY_STORE = auto()
+    KEY_ABSENT = auto()
+    KEY_OTHER = auto()
+    CIPHERTEXT = auto()
+    SIGNATURE = auto()
     INVALID = auto()
     THROTTLED = auto()
     CREDENTIALS = auto()
@@ -75,17 +99,31 @@ class Outrun(Transient):
     """A conditional write met another version than its writer had read."""
 
 
+class BadSignature(SecretError):
+    """KMS finds that a signature is not of this message and key: an answer, where one asks for verification."""
+
+    label = "bad_signature"
+
+
 VERDICTS: Final[Mapping[Meaning, Verdict]] = {
     Meaning.ABSENT: Verdict(NotFound, "AWS knows no such value"),
     Meaning.DELETING: Verdict(NotFound, "it is being deleted", "Restore it, or take the reference out."),
     Meaning.DENIED: Verdict(AccessDenied, "AWS refuses"),
-    Meaning.KEY_DENIED: Verdict(
-        AccessDenied,
-        "AWS refuses the use of its KMS key",
-        "Grant the identity kms:Decrypt on the key, in its IAM policy and in the key's policy.",
-    ),
+    Meaning.KEY_DENIED: Verdict(KeyDenied, "AWS refuses the use of its KMS key"),
+    Meaning.KEY_POLICY: Verdict(KeyPolicyDenies, "the policy of its KMS key does not let the identity in"),
+    Meaning.KEY_GRANT: Verdict(GrantMissing, "the grant for its KMS key is missing"),
+    Meaning.KEY_ELSEWHERE: Verdict(KeyElsewhere, "its KMS key is not in this region, or not to be seen"),
+    Meaning.KEY_FOREIGN: Verdict(KeyOfOtherAccount, "its KMS key is another account's, which does not let us use it"),
     Meaning.KEY_UNUSABLE: Verdict(KeyUnusable, "its KMS key is disabled, pending deletion or gone"),
-    Meaning.UNDECRYPTABLE: Verdict(Undecryptable, "the ciphertext does not open"),
+    Meaning.KEY_DISABLED: Verdict(KeyDisabled, "its KMS key is disabled"),
+    Meaning.KEY_DELETING: Verdict(KeyPendingDeletion, "its KMS key is pending deletion"),
+    Meaning.KEY_IMPORTING: Verdict(KeyPendingImport, "its KMS key lacks its imported material"),
+    Meaning.KEY_USAGE: Verdict(KeyWrongUsage, "its KMS key is not for this use"),
+    Meaning.KEY_STORE: Verdict(KeyStoreUnavailable, "the custom store of its KMS key is not available"),
+    Meaning.KEY_ABSENT: Verdict(KeyNotFound, "AWS knows no such KMS key"),
+    Meaning.KEY_OTHER: Verdict(WrongKey, "the ciphertext is of another KMS key"),
+    Meaning.CIPHERTEXT: Verdict(BadCiphertext, "the ciphertext is damaged, or its encryption context is another"),
+    Meaning.SIGNATURE: Verdict(BadSignature, "the signature is not of this message and key"),
     Meaning.INVALID: Verdict(SecretError, "AWS calls the request invalid", "Correct the reference."),
     Meaning.THROTTLED: Verdict(Throttled, "AWS gets too many requests"),
     Meaning.CREDENTIALS: Verdict(
@@ -172,15 +210,18 @@ SERVICE_CODES: Final[Mapping[tuple[str, str], Meaning]] = {
     ("dynamodb", "ConditionalCheckFailedException"): Meaning.OUTRUN,
     ("dynamodb", "ResourceNotFoundException"): Meaning.ABSENT,
     ("kms", "DependencyTimeoutException"): Meaning.DOWN,
-    ("kms", "DisabledException"): Meaning.KEY_UNUSABLE,
-    ("kms", "IncorrectKeyException"): Meaning.UNDECRYPTABLE,
-    ("kms", "InvalidCiphertextException"): Meaning.UNDECRYPTABLE,
-    ("kms", "InvalidGrantTokenException"): Meaning.KEY_DENIED,
-    ("kms", "InvalidKeyUsageException"): Meaning.UNDECRYPTABLE,
+    ("kms", "DisabledException"): Meaning.KEY_DISABLED,
+    ("kms", "IncorrectKeyException"): Meaning.KEY_OTHER,
+    ("kms", "InvalidArnException"): Meaning.INVALID,
+    ("kms", "InvalidCiphertextException"): Meaning.CIPHERTEXT,
+    ("kms", "InvalidGrantTokenException"): Meaning.KEY_GRANT,
+    ("kms", "InvalidKeyUsageException"): Meaning.KEY_USAGE,
     ("kms", "KMSInternalException"): Meaning.DOWN,
+    ("kms", "KMSInvalidSignatureException"): Meaning.SIGNATURE,
     ("kms", "KMSInvalidStateException"): Meaning.KEY_UNUSABLE,
     ("kms", "KeyUnavailableException"): Meaning.DOWN,
-    ("kms", "NotFoundException"): Meaning.KEY_UNUSABLE,
+    ("kms", "NotFoundException"): Meaning.KEY_ABSENT,
+    ("kms", "UnsupportedOperationException"): Meaning.KEY_USAGE,
 }
 """What a code means from one service only."""
 
@@ -305,8 +346,21 @@ class _Refusal:
 _ROLE_OPERATIONS: Final = frozenset({"AssumeRole", "AssumeRoleWithWebIdentity"})
 _CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
 _SECONDS: Final = re.compile(r"[0-9]{1,6}")
-_NAMES_KMS: Final = re.compile(r"\bkms:[A-Z]|\bKMS\b(?! *secret)|\barn:aws[a-z-]*:kms:")
-_KEY_STATE: Final = re.compile(r"is disabled|pending (deletion|import)|not enabled|invalid state", re.IGNORECASE)
+_NAMES_KMS: Final = re.compile(r"\bkms:[A-Z]|\b(?:AWS)?KMS\b(?! *secret)|\barn:aws[a-z-]*:kms:")
+_KEY_STATES: Final = (
+    (re.compile(r"pending ?deletion", re.IGNORECASE), Meaning.KEY_DELETING),
+    (re.compile(r"pending ?import|material.* (expired|deleted)", re.IGNORECASE), Meaning.KEY_IMPORTING),
+    (re.compile(r"is disabled|not enabled", re.IGNORECASE), Meaning.KEY_DISABLED),
+    (re.compile(r"\bunavailable\b|custom ?key ?store", re.IGNORECASE), Meaning.KEY_STORE),
+    (re.compile(r"invalid state", re.IGNORECASE), Meaning.KEY_UNUSABLE),
+)
+_OF_KEYS: Final = frozenset({Meaning.DENIED, Meaning.KEY_ABSENT, Meaning.KEY_UNUSABLE})
+_ELSEWHERE: Final = re.compile(r"does not exist in this region|invalid arn [a-z]{2}-", re.IGNORECASE)
+_RESOURCE_POLICY: Final = re.compile(r"resource-based policy", re.IGNORECASE)
+_NO_MASTER_KEY: Final = re.compile(r"refers to a (customer master|KMS) key", re.IGNORECASE)
+_GRANT: Final = re.compile(r"\bgrant(s|ed)?\b(?! permission)", re.IGNORECASE)
+_CALLER: Final = re.compile(r"\barn:[a-z-]+:(?:iam|sts)::([0-9]{12}):")
+_KEY_OWNER: Final = re.compile(r"\barn:[a-z-]+:kms:[a-z0-9-]+:([0-9]{12}):")
 _DELETION: Final = re.compile(r"marked for deletion|scheduled for deletion|marked deleted", re.IGNORECASE)
 _TIME: Final = re.compile(r"signature expired|not yet current|time too skewed", re.IGNORECASE)
 _RATE: Final = re.compile(r"rate exceeded|throttl|exceeded the rate", re.IGNORECASE)
@@ -342,10 +396,8 @@ def _meaning(refusal: _Refusal, service: str) -> Meaning:
     meaning = SERVICE_CODES.get((service, refusal.code)) or CODES.get(refusal.code)
     if refusal.code == "InvalidRequestException":
         return _of_invalid_request(refusal.message)
-    if meaning is Meaning.DENIED:
-        return _of_denial(refusal.message)
-    if refusal.code == "InvalidKeyId" and _NOT_ALLOWED.search(refusal.message):
-        return Meaning.KEY_DENIED
+    if meaning in _OF_KEYS:
+        return _of_key(meaning, refusal)
     if meaning is Meaning.CREDENTIALS and _TIME.search(refusal.message):
         return Meaning.CLOCK
     if meaning is Meaning.DOWN and _NAMES_KMS.search(refusal.message) and _RATE.search(refusal.message):
@@ -353,16 +405,43 @@ def _meaning(refusal: _Refusal, service: str) -> Meaning:
     return meaning or _of_status(refusal)
 
 
+def _of_key(meaning: Meaning, refusal: _Refusal) -> Meaning:
+    if meaning is Meaning.DENIED:
+        return _of_denial(refusal.message)
+    if meaning is Meaning.KEY_ABSENT:
+        return Meaning.KEY_ELSEWHERE if _ELSEWHERE.search(refusal.message) else meaning
+    if refusal.code == "InvalidKeyId" and _NOT_ALLOWED.search(refusal.message):
+        return _of_key_denial(refusal.message)
+    return _of_state(refusal.message) or meaning
+
+
 def _of_invalid_request(message: str) -> Meaning:
     if _DELETION.search(message):
         return Meaning.DELETING
-    return Meaning.KEY_UNUSABLE if _NAMES_KMS.search(message) and _KEY_STATE.search(message) else Meaning.UNKNOWN
+    return (_of_state(message) if _NAMES_KMS.search(message) else None) or Meaning.UNKNOWN
 
 
 def _of_denial(message: str) -> Meaning:
-    if not _NAMES_KMS.search(message):
+    if not _NAMES_KMS.search(message) and not _NO_MASTER_KEY.search(message):
         return Meaning.DENIED
-    return Meaning.KEY_UNUSABLE if _KEY_STATE.search(message) else Meaning.KEY_DENIED
+    return _of_state(message) or _of_key_denial(message)
+
+
+def _of_state(message: str) -> Meaning | None:
+    """Read in what state a message says that the key is; None when it says nothing of it."""
+    return next((meaning for pattern, meaning in _KEY_STATES if pattern.search(message)), None)
+
+
+def _of_key_denial(message: str) -> Meaning:
+    """Read whose rule keeps the caller from a key."""
+    caller, owner = _CALLER.search(message), _KEY_OWNER.search(message)
+    if caller and owner and caller[1] != owner[1]:
+        return Meaning.KEY_FOREIGN
+    if _ELSEWHERE.search(message):
+        return Meaning.KEY_ELSEWHERE
+    if _GRANT.search(message):
+        return Meaning.KEY_GRANT
+    return Meaning.KEY_POLICY if _RESOURCE_POLICY.search(message) else Meaning.KEY_DENIED
 
 
 def _of_status(refusal: _Refusal) -> Meaning:

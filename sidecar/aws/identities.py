@@ -20,7 +20,7 @@ from sidecar.core.arns import Arn
 from sidecar.core.config.models import IdentitySpec
 from sidecar.core.errors import BadRef, ConfigError, Problem, SecretError, Transient, Unintelligible
 from sidecar.core.ports import Call, Gate
-from sidecar.core.quotas import Scope, charges
+from sidecar.core.quotas import KMS_DEFAULT, Scope, charges
 from sidecar.core.refs import Ref, named_by_aws
 
 T = TypeVar("T")
@@ -37,6 +37,7 @@ class Question(Generic[T]):
     about: str  # the ref, or what stands for several
     read: Callable[[Answer], T]  # raises Unintelligible
     plaintexts: int = 0  # that AWS decrypts for it, at most
+    kms_quota: str = KMS_DEFAULT  # of a request to KMS itself: its key's kind decides
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ class Identity:
             question.service,
             question.operation,
             self.scope(question.region),
-            charges(question.service, question.operation, plaintexts=question.plaintexts),
+            charges(question.service, question.operation, question.plaintexts, question.kms_quota),
             self.name,
         )
         return await gate.send(call, functools.partial(self._attempt, question))

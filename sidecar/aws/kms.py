@@ -1,56 +1,145 @@
-"""Open a SecureString ourselves: `decrypt: local` asks Parameter Store for ciphertext and KMS for what is in it."""
+"""Ask KMS: one Question for each operation, charged to the quota of its key's kind."""
 
-import base64
-import binascii
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
-from sidecar.aws.errors import RoleRefused
-from sidecar.aws.identities import Identity, Question
-from sidecar.core.errors import AccessDenied, Undecryptable
-from sidecar.core.ports import Gate
-from sidecar.core.refs import Ref
+from sidecar.aws.answers import Answer
+from sidecar.aws.identities import Question
+from sidecar.core.keys import SYMMETRIC, quota_of
+from sidecar.core.ports import DataKey, Opened, PublicKey, Sealed, Signature
+from sidecar.core.refs import Context
+from sidecar.core.secret import Plaintext
 
-_MESSAGE_V1: Final = b"\x01\x80"  # version 1, type "customer authenticated encrypted data"
-_MESSAGE_V2: Final = b"\x02"
-
-_MEND: Final = (
-    "Grant the identity kms:Decrypt on the parameter's key. Under alias/aws/ssm only Parameter Store may decrypt: "
-    "store the value under a customer managed key, or set decrypt: aws."
-)
+T = TypeVar("T")
 
 
-def decrypt_question(ref: Ref, *, value: str, arn: str, region: str) -> Question[bytes]:
-    """Ask for what is in the value of the parameter with this ARN; raises Undecryptable for what is not KMS's."""
-    return Question(
-        service="kms",
-        operation="Decrypt",
-        region=region,
-        parameters={"CiphertextBlob": _blob(ref, value), "EncryptionContext": {"PARAMETER_ARN": arn}},
-        about=str(ref),
-        read=lambda answer: answer.blob("Plaintext"),
-        plaintexts=1,
+def _question(  # noqa: PLR0913 -- what a question is made of
+    operation: str,
+    region: str,
+    about: str,
+    parameters: Mapping[str, object],
+    read: Callable[[Answer], T],
+    *,
+    algorithm: str = SYMMETRIC,
+) -> Question[T]:
+    given = {name: value for name, value in parameters.items() if value not in (None, {})}
+    return Question("kms", operation, region, given, about, read, kms_quota=quota_of(algorithm))
+
+
+def encrypt(  # noqa: PLR0913 -- as many as KMS has
+    region: str, about: str, *, key_id: str, plaintext: bytes, context: Context, algorithm: str
+) -> Question[Sealed]:
+    """Ask for a ciphertext."""
+    parameters = {
+        "KeyId": key_id,
+        "Plaintext": plaintext,
+        "EncryptionContext": dict(context),
+        "EncryptionAlgorithm": _other_than_default(algorithm),
+    }
+    return _question("Encrypt", region, about, parameters, _sealed, algorithm=algorithm)
+
+
+def decrypt(  # noqa: PLR0913 -- as many as KMS has
+    region: str, about: str, *, blob: bytes, context: Context, key_id: str | None, algorithm: str
+) -> Question[Opened]:
+    """Ask for what is in a ciphertext."""
+    parameters = {
+        "CiphertextBlob": blob,
+        "EncryptionContext": dict(context),
+        "KeyId": key_id,
+        "EncryptionAlgorithm": _other_than_default(algorithm),
+    }
+    return _question("Decrypt", region, about, parameters, lambda answer: _opened(answer, context), algorithm=algorithm)
+
+
+def generate_data_key(region: str, about: str, *, key_id: str, context: Context, size: int) -> Question[DataKey]:
+    """Ask for a data key."""
+    parameters = {"KeyId": key_id, "NumberOfBytes": size, "EncryptionContext": dict(context)}
+    return _question("GenerateDataKey", region, about, parameters, _data_key)
+
+
+def generate_data_key_without_plaintext(
+    region: str, about: str, *, key_id: str, context: Context, size: int
+) -> Question[Sealed]:
+    """Ask for a data key that is not told."""
+    parameters = {"KeyId": key_id, "NumberOfBytes": size, "EncryptionContext": dict(context)}
+    return _question("GenerateDataKeyWithoutPlaintext", region, about, parameters, _sealed)
+
+
+def generate_random(region: str, about: str, *, size: int) -> Question[Plaintext]:
+    """Ask for random bytes."""
+    return _question("GenerateRandom", region, about, {"NumberOfBytes": size}, _plaintext)
+
+
+def sign(  # noqa: PLR0913 -- as many as KMS has
+    region: str, about: str, *, key_id: str, message: bytes, algorithm: str, is_digest: bool
+) -> Question[Signature]:
+    """Ask for a signature."""
+    parameters = {
+        "KeyId": key_id,
+        "Message": message,
+        "MessageType": "DIGEST" if is_digest else "RAW",
+        "SigningAlgorithm": algorithm,
+    }
+    return _question("Sign", region, about, parameters, _signature, algorithm=algorithm)
+
+
+def verify(  # noqa: PLR0913 -- as many as KMS has
+    region: str, about: str, *, key_id: str, message: bytes, signature: bytes, algorithm: str, is_digest: bool
+) -> Question[bool]:
+    """Ask whether a signature is of this message and key; KMS answers a wrong one with an error."""
+    parameters = {
+        "KeyId": key_id,
+        "Message": message,
+        "MessageType": "DIGEST" if is_digest else "RAW",
+        "Signature": signature,
+        "SigningAlgorithm": algorithm,
+    }
+    return _question(
+        "Verify", region, about, parameters, lambda answer: answer.flag("SignatureValid"), algorithm=algorithm
     )
 
 
-async def open_locally(identity: Identity, question: Question[bytes], gate: Gate) -> bytes:
-    """Have KMS decrypt; raises SecretError or Transient."""
-    try:
-        return await identity.ask(question, gate)
-    except RoleRefused:
-        raise
-    except AccessDenied as error:  # for this way of asking there is more to say
-        raise AccessDenied(str(error), mend=_MEND) from error
+def public_key(region: str, about: str, *, key_id: str) -> Question[PublicKey]:
+    """Ask for the public key of a pair."""
+    return _question("GetPublicKey", region, about, {"KeyId": key_id}, _public_key)
 
 
-def _blob(ref: Ref, value: str) -> bytes:
-    """Give what KMS takes; raises Undecryptable for what it does not."""
-    try:
-        blob = base64.b64decode(value, validate=True)
-    except binascii.Error:
-        raise Undecryptable(f"{ref}: what Parameter Store gave is no ciphertext") from None
-    if blob.startswith((_MESSAGE_V1, _MESSAGE_V2)):
-        raise Undecryptable(
-            f"{ref}: a parameter of the advanced tier, which decrypt: local does not open in this version",
-            mend="Set decrypt: aws, or store the value in the standard tier.",
-        )
-    return blob
+def describe_key(region: str, about: str, *, key_id: str) -> Question[str]:
+    """Ask for the ARN of the key that an alias names."""
+    parameters = {"KeyId": key_id}
+    return _question("DescribeKey", region, about, parameters, lambda answer: answer.nested("KeyMetadata").text("Arn"))
+
+
+def _other_than_default(algorithm: str) -> str | None:
+    return None if algorithm == SYMMETRIC else algorithm
+
+
+def _sealed(answer: Answer) -> Sealed:
+    return Sealed(answer.text("KeyId"), answer.blob("CiphertextBlob"))
+
+
+def _opened(answer: Answer, context: Context) -> Opened:
+    return Opened(answer.text("KeyId"), _plaintext(answer), context)
+
+
+def _plaintext(answer: Answer) -> Plaintext:
+    return Plaintext(answer.blob("Plaintext"))
+
+
+def _data_key(answer: Answer) -> DataKey:
+    return DataKey(answer.text("KeyId"), _plaintext(answer), answer.blob("CiphertextBlob"))
+
+
+def _signature(answer: Answer) -> Signature:
+    return Signature(answer.text("KeyId"), answer.blob("Signature"))
+
+
+def _public_key(answer: Answer) -> PublicKey:
+    return PublicKey(
+        key=answer.text("KeyId"),
+        der=answer.blob("PublicKey"),
+        spec=answer.optional_text("KeySpec") or "",
+        usage=answer.optional_text("KeyUsage") or "",
+        algorithms=answer.texts("SigningAlgorithms") + answer.texts("EncryptionAlgorithms"),
+    )

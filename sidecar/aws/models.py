@@ -20,7 +20,19 @@ Json = dict[str, object]
 OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
     "ssm": frozenset({"GetParameters", "GetParametersByPath"}),
     "secretsmanager": frozenset({"DescribeSecret", "GetSecretValue", "BatchGetSecretValue"}),
-    "kms": frozenset({"Decrypt"}),
+    "kms": frozenset(
+        {
+            "Decrypt",
+            "DescribeKey",
+            "Encrypt",
+            "GenerateDataKey",
+            "GenerateDataKeyWithoutPlaintext",
+            "GenerateRandom",
+            "GetPublicKey",
+            "Sign",
+            "Verify",
+        }
+    ),
     "dynamodb": frozenset({"GetItem", "PutItem"}),
     "service-quotas": frozenset({"ListServiceQuotas"}),
     "sts": frozenset({"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"}),

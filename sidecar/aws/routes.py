@@ -3,36 +3,52 @@
 Builds nothing before it is asked for: a configuration with one identity costs one session.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
+from sidecar.aws.ciphertexts import Ciphertexts
 from sidecar.aws.failover import Failover, Replica
 from sidecar.aws.identities import Identity, region_of
+from sidecar.aws.keys import Keys, OwnKeys
+from sidecar.aws.local import Opener
 from sidecar.aws.sessions import Sessions, counting
 from sidecar.aws.sm import SecretsManager
 from sidecar.aws.ssm import ParameterStore
 from sidecar.core.config.models import IdentitySpec
 from sidecar.core.errors import BadRef, ConfigError
-from sidecar.core.ports import Gate, Route, Source, TreeSource
+from sidecar.core.keys import KeyPattern
+from sidecar.core.ports import Decrypt, Envelopes, Gate, KeyService, Route, Source, TreeSource
 from sidecar.core.quotas import Scope
 from sidecar.core.refs import Ref, SourceKind, localise
 from sidecar.telemetry import Metrics
 
 
+def _nobody() -> Envelopes:
+    raise LookupError("nobody was introduced who opens Encryption SDK messages")
+
+
 class Aws:
     """AWS as all configured identities see it; an async context manager that closes its connections."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all that the room needs of the world
         self,
         identities: Mapping[str, IdentitySpec],
         failover: Mapping[SourceKind, tuple[str, ...]],
         metrics: Metrics,
         on_account: Callable[[str, str], None] = lambda _name, _account: None,
+        *,
+        allow_keys: Sequence[KeyPattern] | None = None,
+        envelopes: Callable[[], Envelopes] = _nobody,
     ) -> None:
         """Take who there is to be, in which order they stand in for each other, and where to count.
 
-        `on_account` is told the name of an identity and its account, once that is known.
+        `on_account` is told the name of an identity and its account, once that is known. `allow_keys` are the keys of
+        KMS that may be used (None: those of each identity's own account), `envelopes` gives who opens and seals
+        Encryption SDK messages, and is called only where there is one.
         """
+        self._allow_keys = allow_keys
+        self._envelopes = envelopes
+        self._keys: dict[str, Keys] = {}
         self._on_account = on_account
         self._specs = identities
         self._failover = failover
@@ -63,6 +79,12 @@ class Aws:
     def trees(self, route: Route) -> TreeSource:
         """Give the source of a route's trees, always the same one; raises ConfigError like `source`."""
         return self._parameter_store(route)
+
+    def keys(self, identity: str) -> KeyService:
+        """Give KMS as an identity sees it, always the same one; raises ConfigError where it has no region."""
+        if identity not in self._keys:
+            self._keys[identity] = Keys(self.identity(identity), self._allow_keys, self._metrics)
+        return self._keys[identity]
 
     def region(self, identity: str) -> str:
         """Give the region of an identity; raises ConfigError that says what to set where there is none."""
@@ -131,9 +153,15 @@ class Aws:
     def _plain(self, route: Route) -> Source:
         if route.source is SourceKind.SSM:
             return self._parameter_store(route)
+        if route.source is SourceKind.KMS:
+            return Ciphertexts(self.keys(route.identity), self._envelopes)
         return SecretsManager(self.identity(route.identity), self._metrics)
 
     def _parameter_store(self, route: Route) -> ParameterStore:
         if route not in self._stores:
-            self._stores[route] = ParameterStore(self.identity(route.identity), route.decrypt, self._metrics)
+            identity = self.identity(route.identity)
+            opener = None
+            if route.decrypt is Decrypt.LOCAL:
+                opener = Opener(OwnKeys(identity, None, self._metrics), self._envelopes)
+            self._stores[route] = ParameterStore(identity, opener, self._metrics)
         return self._stores[route]

@@ -151,7 +151,9 @@ def counting(metrics: Metrics) -> CountRequest:
     """Count these requests among all others."""
 
     def count(service: str, operation: str, failure: Failure | None, seconds: float) -> None:
-        outcome = Outcome.OK if failure is None else _OUTCOMES.get(type(failure), Outcome.ERROR)
+        outcome = Outcome.OK
+        if failure is not None:
+            outcome = next((of for kind, of in _OUTCOMES.items() if isinstance(failure, kind)), Outcome.ERROR)
         metrics.request_finished(service, operation, outcome, seconds)
 
     return count

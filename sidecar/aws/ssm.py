@@ -11,9 +11,9 @@ from sidecar.aws.answers import Answer
 from sidecar.aws.each import answered, each
 from sidecar.aws.errors import RoleRefused
 from sidecar.aws.identities import Identity, Question
-from sidecar.aws.kms import decrypt_question, open_locally
+from sidecar.aws.local import Opener
 from sidecar.core.errors import Failure, NotFound, SecretError, Transient, Unintelligible, kept
-from sidecar.core.ports import Decrypt, Gate
+from sidecar.core.ports import Gate
 from sidecar.core.refs import Pick, Ref, SourceKind, Tree
 from sidecar.core.secret import Plaintext, Revision, Secret, Version
 from sidecar.telemetry import KmsReason, Metrics
@@ -76,10 +76,12 @@ class ParameterStore:
 
     batch = PAGE
 
-    def __init__(self, identity: Identity, decrypt: Decrypt, metrics: Metrics, *, most_apart: int = MOST_APART) -> None:
-        """Take as whom to ask, who opens SecureStrings, and where KMS's work is counted."""
+    def __init__(
+        self, identity: Identity, opener: Opener | None, metrics: Metrics, *, most_apart: int = MOST_APART
+    ) -> None:
+        """Take as whom to ask, who opens SecureStrings (None: AWS does), and where KMS's work is counted."""
         self._identity = identity
-        self._decrypt = decrypt
+        self._opener = opener
         self._metrics = metrics
         self._most_apart = most_apart
         self._apart: set[Ref] = set()  # each made AWS refuse a whole batch: asked alone until it does so no more
@@ -94,7 +96,7 @@ class ParameterStore:
 
     async def fetch(self, refs: Sequence[Ref], gate: Gate) -> dict[Ref, Secret | Failure]:
         """Do what `Source.fetch` promises."""
-        found = await self._get(refs, gate, decrypted=self._decrypt is Decrypt.AWS)
+        found = await self._get(refs, gate, decrypted=self._opener is None)
         parameters = {ref: answer for ref, answer in found.items() if isinstance(answer, Parameter)}
         failures = {ref: answer for ref, answer in found.items() if not isinstance(answer, Parameter)}
         return await self._open_all(parameters, gate) | failures
@@ -106,7 +108,7 @@ class ParameterStore:
 
     async def fetch_tree(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Secret]]:
         """Do what `TreeSource.fetch_tree` promises."""
-        async for page in self._pages(tree, gate, decrypted=self._decrypt is Decrypt.AWS):
+        async for page in self._pages(tree, gate, decrypted=self._opener is None):
             opened = await self._open_all(page, gate)
             yield {ref: _or_raise(answer) for ref, answer in opened.items()}
 
@@ -180,12 +182,9 @@ class ParameterStore:
 
     async def _open(self, ref: Ref, parameter: Parameter, gate: Gate) -> Secret:
         revision = await self._revision(ref, parameter, gate)
-        if self._decrypt is Decrypt.AWS or not parameter.secure:
+        if self._opener is None or not parameter.secure:
             return Secret(revision, Plaintext(parameter.value.encode()))
-        question = decrypt_question(ref, value=parameter.value, arn=parameter.arn, region=revision.region)
-        plaintext = await open_locally(self._identity, question, gate)
-        self._metrics.kms_charged(KmsReason.DIRECT)
-        return Secret(revision, Plaintext(plaintext))
+        return Secret(revision, await self._opener.open(ref, value=parameter.value, arn=parameter.arn, gate=gate))
 
     async def _revision(self, ref: Ref, parameter: Parameter, gate: Gate) -> Revision:
         region = ref.arn.region if ref.arn else self._identity.region

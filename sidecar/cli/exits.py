@@ -36,6 +36,23 @@ _REASONS: Final[Mapping[str, Exit]] = {
     "key_unusable": Exit.REFUSED,
     "refused": Exit.REFUSED,
     "undecryptable": Exit.FAILED,
+    **dict.fromkeys(
+        (
+            "grant_missing",
+            "key_denied",
+            "key_disabled",
+            "key_not_allowed",
+            "key_not_found",
+            "key_other_account",
+            "key_pending_deletion",
+            "key_pending_import",
+            "key_policy_denies",
+            "key_wrong_region",
+            "key_wrong_usage",
+        ),
+        Exit.REFUSED,
+    ),
+    **dict.fromkeys(("bad_ciphertext", "wrong_key"), Exit.FAILED),
 }
 
 

@@ -14,10 +14,9 @@ from sidecar.cli.sockets import connect
 from sidecar.cli.tables import (
     Record,
     budget_line,
-    file_reasons,
-    files_table,
     fleet_line,
     moment,
+    polling_line,
     quotas_table,
     reasons,
     secrets_table,
@@ -64,13 +63,12 @@ def page(status: Record) -> Iterator[str]:
     if troubles := list(reasons(secrets)):
         yield ""
         yield from troubles
-    if files := _records(status, "files"):
-        yield ""
-        yield from files_table(files, now)
-        yield from file_reasons(files)
     if quotas := _records(status, "quotas"):
         yield ""
         yield from quotas_table(quotas)
+    if isinstance(polling := status.get("polling"), dict) and (late := polling_line(polling)):
+        yield ""
+        yield late
     if isinstance(fleet := status.get("fleet"), dict):
         yield ""
         yield fleet_line(fleet)

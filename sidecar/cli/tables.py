@@ -11,6 +11,9 @@ Record = Mapping[str, object]
 SHORT: Final = 12
 """How many characters of a version are enough to tell it from another."""
 
+LATE: Final = 5.0
+"""Seconds by which checks must be late to be worth a line: less is the time that a request takes."""
+
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
@@ -50,16 +53,14 @@ def quotas_table(quotas: Iterable[Record]) -> Iterator[str]:
     )
 
 
-def files_table(files: Iterable[Record], now: datetime) -> Iterator[str]:
-    """Show each file that is kept: how it stands, and how long ago it was written."""
-    yield from columns([("FILE", "STATE", "WRITTEN"), *(_file_row(file, now) for file in files)])
-
-
-def file_reasons(files: Iterable[Record]) -> Iterator[str]:
-    """Say of each file that has trouble what it is and what to do."""
-    for file in files:
-        if reason := text(file, "reason"):
-            yield f"{text(file, 'path')}: {reason}. {text(file, 'mend')}".rstrip()
+def polling_line(polling: Record) -> str | None:
+    """Say that checks are late, and why, where they are."""
+    behind = polling.get("behind_seconds")
+    if not isinstance(behind, int | float) or behind < LATE:
+        return None
+    waits = polling.get("waits_for")
+    quotas = sorted({text(each, "quota") for each in waits}) if isinstance(waits, list) else []
+    return f"checks are {span(behind)} late: {'they wait for ' + ', '.join(quotas) if quotas else 'AWS is slow'}"
 
 
 def start_line(status: Record) -> str | None:
@@ -146,12 +147,6 @@ def _secret_row(secret: Record, now: datetime) -> Sequence[str]:
         f"in {span((due - now).total_seconds())}" if due else "-",
         text(secret, "ref"),
     )
-
-
-def _file_row(file: Record, now: datetime) -> Sequence[str]:
-    written = moment(file, "written_at")
-    ago = f"{span((now - written).total_seconds())} ago" if written else "-"
-    return (text(file, "path"), text(file, "state"), ago)
 
 
 def _number(record: Record, key: str) -> str:

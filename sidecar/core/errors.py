@@ -3,18 +3,32 @@
     SidecarError
     ├── ConfigError            mend the configuration (exit 2)
     ├── BindError              free the address, or mend where it is (exit 1)
-    ├── BadRef, BadName        mend the request
+    ├── BadRef, BadName, BadKeyId   mend the request
     ├── CallerDenied           ask as somebody else
     ├── SecretError            AWS has answered, asking again now changes nothing (*definitive*)
     │   ├── NotFound           it does not exist, or is being deleted
     │   ├── AccessDenied       this identity may not
-    │   ├── KeyUnusable        the KMS key is disabled, pending deletion or pending import
+    │   │   ├── KeyDenied           use the KMS key, by its own IAM policy or by nobody's
+    │   │   ├── KeyPolicyDenies     use it, by the key's policy
+    │   │   ├── GrantMissing        use it, as its grant is missing or spent
+    │   │   ├── KeyElsewhere        use what is not in this region
+    │   │   └── KeyOfOtherAccount   use it, as its account does not let ours
+    │   ├── KeyUnusable        the KMS key cannot be used by anybody
+    │   │   ├── KeyDisabled
+    │   │   ├── KeyPendingDeletion
+    │   │   ├── KeyPendingImport    its imported material expired or was deleted
+    │   │   ├── KeyWrongUsage       it is of another kind: signing, or another algorithm
+    │   │   └── KeyNotFound
+    │   ├── KeyNotAllowed      `kms.allow_keys` does not hold the key
     │   ├── Undecryptable      the ciphertext does not open
+    │   │   ├── BadCiphertext       damaged, or with another encryption context
+    │   │   └── WrongKey            it is of another key than the one named
     │   └── BadField           the value is there, the field asked for is not
     ├── StoreLost              the fleet's shared store does not answer: go on alone, ask again later
     └── Transient              nobody knows yet: serve what is held, ask again later
         ├── Throttled          AWS: too many requests
         ├── Unreachable        no network, no answer in time, 5xx, no (valid) credentials
+        ├── KeyStoreUnavailable   the custom key store that holds the KMS key is away
         ├── Unintelligible     an answer without the fields that it must have (a proxy's page, say)
         └── Overloaded         our own queue for AWS is longer than the caller's deadline
 
@@ -81,7 +95,7 @@ class BadRef(SidecarError):
     """The text is no reference."""
 
     label = "bad_ref"
-    mend = "Write it as ssm:/path/name, sm:name, or an ARN of either."
+    mend = "Write it as ssm:/path/name, sm:name, an ARN of either, or kms: and base64."
 
 
 class BadName(SidecarError):
@@ -91,6 +105,13 @@ class BadName(SidecarError):
     mend = (
         "Use letters, digits, '.', '_', '-' and single '/' between segments, 512 bytes at most, no segment '.' or '..'."
     )
+
+
+class BadKeyId(SidecarError):
+    """The text names no KMS key."""
+
+    label = "bad_key_id"
+    mend = "Write a key's ARN, an alias's ARN, alias/name, or the key's id."
 
 
 class CallerDenied(SidecarError):
@@ -127,6 +148,44 @@ class AccessDenied(SecretError):
     mend = "Grant the identity the read action on this ARN, and kms:Decrypt on its key."
 
 
+class KeyDenied(AccessDenied):
+    """The identity may not use the KMS key, and AWS does not say whose policy is to blame."""
+
+    label = "key_denied"
+    mend = "Grant the identity the action (kms:Decrypt, to read) on the key, in its IAM policy and in the key's policy."
+
+
+class KeyPolicyDenies(AccessDenied):
+    """The key's policy does not let the identity in."""
+
+    label = "key_policy_denies"
+    mend = "Add the identity's role to the key's policy, or let that policy leave it to IAM (the account's root)."
+
+
+class GrantMissing(AccessDenied):
+    """The grant under which the key was to be used is not there, or not any longer."""
+
+    label = "grant_missing"
+    mend = "Create the grant for the identity's role anew, or name the role in the key's policy."
+
+
+class KeyElsewhere(AccessDenied):
+    """The key is not in the region that was asked; KMS does not tell that from a key that one may not see."""
+
+    label = "key_wrong_region"
+    mend = "Use an identity in the key's region (?via=NAME), or the key's ARN; else check that the key still exists."
+
+
+class KeyOfOtherAccount(AccessDenied):
+    """The key is another account's, and not both accounts let the identity use it."""
+
+    label = "key_other_account"
+    mend = (
+        "Both accounts must allow it: the key's policy there names this account or role, the role's IAM policy here "
+        "names the key's ARN."
+    )
+
+
 class KeyUnusable(SecretError):
     """The KMS key behind the value is disabled, pending deletion or without its material."""
 
@@ -134,11 +193,67 @@ class KeyUnusable(SecretError):
     mend = "Enable the KMS key (or cancel its deletion), or store the value under another key."
 
 
+class KeyDisabled(KeyUnusable):
+    """The key is disabled."""
+
+    label = "key_disabled"
+    mend = "Enable it: aws kms enable-key --key-id …; or store the value under another key."
+
+
+class KeyPendingDeletion(KeyUnusable):
+    """The key is to be deleted; what it encrypted is lost then."""
+
+    label = "key_pending_deletion"
+    mend = "Cancel it, then enable the key: aws kms cancel-key-deletion, aws kms enable-key; or move off the key."
+
+
+class KeyPendingImport(KeyUnusable):
+    """The key waits for its material: what was imported expired or was deleted."""
+
+    label = "key_pending_import"
+    mend = "Import the same key material again: aws kms import-key-material. Other material opens nothing."
+
+
+class KeyWrongUsage(KeyUnusable):
+    """The key is of another kind than the operation or algorithm wants."""
+
+    label = "key_wrong_usage"
+    mend = "Use a key whose KeyUsage and KeySpec fit: aws kms describe-key shows them."
+
+
+class KeyNotFound(KeyUnusable):
+    """There is no such key or alias in this account and region."""
+
+    label = "key_not_found"
+    mend = "Check the key's id or alias, its region and its account; a deleted key does not come back."
+
+
+class KeyNotAllowed(SecretError):
+    """The configuration does not allow this key, whatever AWS does."""
+
+    label = "key_not_allowed"
+    mend = "Add the key to `kms.allow_keys`, or encrypt under a key that is there."
+
+
 class Undecryptable(SecretError):
     """The ciphertext does not open: another key, another context, or damaged."""
 
     label = "undecryptable"
     mend = "Check which key and encryption context the value was encrypted with."
+
+
+class BadCiphertext(Undecryptable):
+    """KMS finds the ciphertext damaged, or encrypted with another context."""
+
+    label = "bad_ciphertext"
+    mend = "Give the encryption context that it was encrypted with (?context=k=v), and check that it is whole."
+
+
+class WrongKey(Undecryptable):
+    """The ciphertext is of another key than the one that was named."""
+
+    label = "wrong_key"
+    mend = "Name the key that encrypted it, or add that key to `kms.allow_keys`."
 
 
 class BadField(SecretError):
@@ -185,6 +300,13 @@ class TimedOut(Unreachable):
     """No answer within the call's time-out."""
 
     label = "timeout"
+
+
+class KeyStoreUnavailable(Transient):
+    """The custom key store (CloudHSM, or an external one) of the KMS key is not connected."""
+
+    label = "key_store_unavailable"
+    mend = "Connect the custom key store: aws kms connect-custom-key-store; until then what is held is served."
 
 
 class Unintelligible(Transient):

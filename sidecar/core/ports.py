@@ -9,10 +9,11 @@ from enum import IntEnum, StrEnum
 from typing import Protocol, TypeVar
 
 from sidecar.core.errors import Failure
+from sidecar.core.keys import SYMMETRIC
 from sidecar.core.leases import Bid, Lease, Pool
 from sidecar.core.quotas import Charge, Scope
-from sidecar.core.refs import Ref, SourceKind, Tree
-from sidecar.core.secret import Revision, Secret
+from sidecar.core.refs import Context, Ref, SourceKind, Tree
+from sidecar.core.secret import Plaintext, Revision, Secret
 
 T = TypeVar("T")
 
@@ -101,6 +102,170 @@ class TreeSource(Protocol):
 
     def fetch_tree(self, tree: Tree, gate: Gate) -> AsyncIterator[Mapping[Ref, Secret]]:
         """Get all plaintexts below the path: the cheapest way to a tree of which nothing is held."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a ciphertext or message held, and the ARN of the key that opened it."""
+
+    key: str
+    plaintext: Plaintext
+    context: Context = ()  # all of it: a message may carry more than was asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A ciphertext, and the ARN of the key that made it."""
+
+    key: str
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A data key in the clear and under a KMS key, and that one's ARN."""
+
+    key: str
+    plaintext: Plaintext
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature, and the ARN of the key that made it."""
+
+    key: str
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """The half of a pair that anybody may have, as KMS tells it."""
+
+    key: str  # ARN
+    der: bytes  # SubjectPublicKeyInfo
+    spec: str  # "RSA_2048", "ECC_NIST_P256"
+    usage: str  # "SIGN_VERIFY", "ENCRYPT_DECRYPT", "KEY_AGREEMENT"
+    algorithms: tuple[str, ...]  # of signing or encryption
+
+
+class KeyService(Protocol):
+    """KMS as one identity sees it, and only under keys that it may use.
+
+    Raises SecretError (KeyNotAllowed, before AWS is asked wherever that can be known), Transient or BadKeyId, and
+    nothing else. A KeyId is a key's id or ARN, an alias or its ARN; an ARN is asked in its own region. `about` says
+    in messages whose request it was. Cancelling cancels the request.
+    """
+
+    @property
+    def identity(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def region(self) -> str:
+        """Where a KeyId is that does not say so."""
+        ...
+
+    async def admits(self, key_id: str, gate: Gate) -> bool:
+        """Decide whether the key may be used; AWS is asked only where an alias must be resolved."""
+        ...
+
+    async def encrypt(  # noqa: PLR0913 -- as many as KMS has
+        self,
+        key_id: str,
+        plaintext: Plaintext,
+        gate: Gate,
+        *,
+        context: Context = (),
+        algorithm: str = SYMMETRIC,
+        about: str = "",
+    ) -> Sealed:
+        """Encrypt up to 4 KiB."""
+        ...
+
+    async def decrypt(  # noqa: PLR0913 -- as many as KMS has
+        self,
+        blob: bytes,
+        gate: Gate,
+        *,
+        context: Context = (),
+        key_id: str | None = None,
+        algorithm: str = SYMMETRIC,
+        region: str | None = None,
+        about: str = "",
+    ) -> Opened:
+        """Decrypt, without `key_id` in `region` (its own unless given).
+
+        The plaintext of a key that turns out to be none that may be used is dropped, and KeyNotAllowed raised.
+        """
+        ...
+
+    async def generate_data_key(
+        self, key_id: str, gate: Gate, *, context: Context = (), size: int = 32, about: str = ""
+    ) -> DataKey:
+        """Make a data key of `size` bytes."""
+        ...
+
+    async def generate_data_key_without_plaintext(
+        self, key_id: str, gate: Gate, *, context: Context = (), size: int = 32, about: str = ""
+    ) -> Sealed:
+        """Make a data key that nobody sees yet."""
+        ...
+
+    async def generate_random(self, size: int, gate: Gate, *, about: str = "") -> Plaintext:
+        """Draw `size` bytes, 1 to 1024."""
+        ...
+
+    async def sign(  # noqa: PLR0913 -- as many as KMS has
+        self, key_id: str, message: bytes, algorithm: str, gate: Gate, *, is_digest: bool = False, about: str = ""
+    ) -> Signature:
+        """Sign a message of up to 4 KiB, or the digest of any."""
+        ...
+
+    async def verify(  # noqa: PLR0913 -- as many as KMS has
+        self,
+        key_id: str,
+        message: bytes,
+        signature: bytes,
+        algorithm: str,
+        gate: Gate,
+        *,
+        is_digest: bool = False,
+        about: str = "",
+    ) -> bool:
+        """Tell whether the signature is of this message and key."""
+        ...
+
+    async def public_key(self, key_id: str, gate: Gate, *, about: str = "") -> PublicKey:
+        """Give the public key of a pair."""
+        ...
+
+
+class Envelopes(Protocol):
+    """AWS Encryption SDK messages: larger than KMS takes, under data keys that a KeyService seals and opens."""
+
+    async def open(
+        self, message: bytes, keys: KeyService, gate: Gate, *, context: Context = (), about: str = ""
+    ) -> Opened:
+        """Open a message that somebody wrote, with `context` among its own; raises SecretError or Transient.
+
+        What can be seen to be wrong without KMS is refused before it is asked.
+        """
+        ...
+
+    async def seal(  # noqa: PLR0913 -- what a message is made of
+        self,
+        plaintext: Plaintext,
+        key_id: str,
+        keys: KeyService,
+        gate: Gate,
+        *,
+        context: Context = (),
+        about: str = "",
+    ) -> Sealed:
+        """Make a message under a data key of this KMS key, one that serves several messages where that is allowed."""
         ...
 
 

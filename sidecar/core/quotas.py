@@ -41,6 +41,9 @@ class Tariff:
     per_plaintext: tuple[str, ...] = ()
 
 
+KMS_DEFAULT: Final = "kms.symmetric"
+"""What an operation of KMS charges unless its algorithm says that the key is of a pair."""
+
 _TARIFFS: Final[Mapping[tuple[str, str], Tariff]] = {
     ("ssm", "GetParameter"): Tariff(("ssm.get",), ("kms.symmetric",)),
     ("ssm", "GetParameters"): Tariff(("ssm.get",), ("kms.symmetric",)),
@@ -53,10 +56,23 @@ _TARIFFS: Final[Mapping[tuple[str, str], Tariff]] = {
     ("secretsmanager", "BatchGetSecretValue"): Tariff(("sm.batch",), ("sm.get", "kms.symmetric")),
     ("secretsmanager", "DescribeSecret"): Tariff(("sm.describe",)),
     ("secretsmanager", "ListSecrets"): Tariff(("sm.list",)),
-    ("kms", "Decrypt"): Tariff(("kms.symmetric",)),
+    **{
+        ("kms", operation): Tariff((KMS_DEFAULT,))
+        for operation in (
+            "Decrypt",
+            "Encrypt",
+            "GenerateDataKey",
+            "GenerateDataKeyWithoutPlaintext",
+            "GenerateRandom",
+            "Sign",
+            "Verify",
+        )
+    },
 }
 
 _LIMITS: Final[Mapping[str, float]] = {
+    "kms.ecc": 1_000,
+    "kms.rsa": 1_000,
     "kms.symmetric": 10_000,  # where the region has no number of its own, below
     "ssm.get": 40,
     "ssm.path": 100,
@@ -76,19 +92,25 @@ _KMS_SYMMETRIC: Final[Mapping[str, float]] = {
 OWN_RATE: Final = 10.0
 """Calls per second of an operation that has no row: far below any limit of AWS's, far above what is needed."""
 
+PAIRS: Final = frozenset({"kms.ecc", "kms.rsa"})
+"""Quotas that nothing uses but requests of the app's own."""
+
 QUOTAS: Final = frozenset(_LIMITS)
-"""The quotas with a row; any other is an operation's own, `service.Operation`."""
+"""All quotas with a row; any other is an operation's own, `service.Operation`."""
 
 
 @lru_cache(maxsize=512)  # the same few combinations, for every request
-def charges(service: str, operation: str, plaintexts: int = 1) -> tuple[Charge, ...]:
-    """Say what one request uses; `plaintexts` is how many values AWS decrypts for it (a probe: 0)."""
+def charges(service: str, operation: str, plaintexts: int = 1, kms_quota: str = KMS_DEFAULT) -> tuple[Charge, ...]:
+    """Say what one request uses; `plaintexts` is how many values AWS decrypts for it (a probe: 0).
+
+    `kms_quota` is the one that a request to KMS itself uses by its algorithm.
+    """
     tariff = _TARIFFS.get((service, operation))
     if tariff is None:
         return (Charge(f"{service}.{operation}"),)
     per_plaintext = tariff.per_plaintext if plaintexts else ()
     return (
-        *(Charge(quota) for quota in tariff.per_call),
+        *(Charge(kms_quota if quota == KMS_DEFAULT else quota) for quota in tariff.per_call),
         *(Charge(quota, plaintexts) for quota in per_plaintext),
     )
 

@@ -5,10 +5,13 @@ the value exists, and which spellings turn out to be one value, only AWS knows (
 what it was given: it may be a secret that was pasted in the wrong place.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -23,6 +26,8 @@ REFERENCE_PATH: Final = "/aws/reference/secretsmanager/"
 """Below it Parameter Store hands out what Secrets Manager holds."""
 
 MAX_CHARACTERS: Final = 4096  # of the whole text: the longest id, field and query, with room to spare
+MAX_CIPHERTEXT: Final = 200_000  # of a whole kms: reference: more than one environment variable can hold
+MAX_CONTEXT: Final = 8192  # characters of an encryption context, as KMS has it
 MAX_FIELD: Final = 1024
 MAX_PARAMETER: Final = 1011  # AWS counts the ARN's prefix in; what only AWS can count, it may refuse itself
 MAX_LEVELS: Final = 15
@@ -34,6 +39,8 @@ class SourceKind(StrEnum):
 
     SSM = "ssm"
     SM = "sm"
+    KMS = "kms"
+    S3 = "s3"
 
 
 class Pick(StrEnum):
@@ -58,15 +65,20 @@ class Selector:
         return self.pick in {Pick.VERSION, Pick.VERSION_ID}
 
 
+Context = tuple[tuple[str, str], ...]
+"""An encryption context: names and values, sorted by name. Authenticated, not secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
     """One value, or one field of it. `parse` and `str` are inverse."""
 
     source: SourceKind
-    id: str  # a name, or an ARN where the value lies in another account or region than the identity's own
+    id: str  # a name; an ARN where the value lies elsewhere than in the identity's own account and region; ciphertext
     selector: Selector | None = None
     field: str | None = None
     identity: str = DEFAULT_IDENTITY
+    context: Context = ()  # kms: what the ciphertext was encrypted with, sorted
 
     @property
     def whole(self) -> "Ref":
@@ -76,7 +88,28 @@ class Ref:
     @property
     def pinned(self) -> bool:
         """Whether it names a version that can never become another."""
-        return self.selector is not None and self.selector.pinned
+        return self.source is SourceKind.KMS or (self.selector is not None and self.selector.pinned)
+
+    @property
+    def shown(self) -> str:
+        """Spell it for logs, messages and metrics: as it prints, but ciphertext cut short.
+
+        The twelve digits are of a hash of ciphertext and context: two values never look alike.
+        """
+        if self.source is not SourceKind.KMS:
+            return str(self)
+        query, field = _query(None, self.identity), "" if self.field is None else f"#{self.field}"
+        return f"{self.source}:{self.id[:_SHOWN]}…{self.fingerprint[:_SHOWN_HASH]}{query}{field}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash ciphertext and context: what they decrypt to changes only when this does."""
+        return sha256(f"{self.id}?{_context_text(self.context)}".encode()).hexdigest()
+
+    @property
+    def ciphertext(self) -> bytes:
+        """Give the bytes that a kms: reference carries."""
+        return base64.b64decode(self.id)
 
     @property
     def arn(self) -> Arn | None:
@@ -85,7 +118,7 @@ class Ref:
 
     def __str__(self) -> str:
         """Print the canonical spelling, which `allow` globs match."""
-        query = _query(self.selector, self.identity)
+        query = _query(self.selector, self.identity, self.context)
         return f"{self.source}:{self.id}{query}" + ("" if self.field is None else f"#{self.field}")
 
 
@@ -106,11 +139,23 @@ class Tree:
         return f"{SourceKind.SSM}:{self.path}/{_query(None, self.identity)}"
 
 
-def _query(selector: Selector | None, identity: str) -> str:
+def _query(selector: Selector | None, identity: str, context: Context = ()) -> str:
     pairs = [] if selector is None else [f"{selector.pick}={quote(selector.value, safe='')}"]
+    if context:
+        pairs.append(f"{_CONTEXT}={_context_text(context)}")
     if identity != DEFAULT_IDENTITY:
         pairs.append(f"via={identity}")
     return "?" + "&".join(pairs) if pairs else ""
+
+
+def _context_text(context: Context) -> str:
+    return ",".join(f"{quote(name, safe=_PLAIN)}={quote(value, safe=_PLAIN)}" for name, value in context)
+
+
+_CONTEXT: Final = "context"
+_PLAIN: Final = ":/@"  # readable in a context as they are: ARNs
+_SHOWN: Final = 8  # characters of a ciphertext: enough to see whose it may be, none of what is in it
+_SHOWN_HASH: Final = 12
 
 
 # --- reading -------------------------------------------------------------------------------------------------------
@@ -123,11 +168,14 @@ _SECRET: Final = re.compile(r"(?!//)[A-Za-z0-9/_+=.@-]+")
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _SERVICES: Final[Mapping[str, SourceKind]] = {"ssm": SourceKind.SSM, "secretsmanager": SourceKind.SM}
-_LATER: Final = ("kms", "s3")  # named by the contract, not read by this version
+_KMS: Final = "kms:"
+_SCHEMES: Final = frozenset({"ssm", "sm", "kms"})
+_LATER: Final = ("s3",)  # named by the contract, not read by this version
 
 _PICKS: Final[Mapping[SourceKind, tuple[Pick, ...]]] = {
     SourceKind.SSM: (Pick.VERSION, Pick.LABEL),
     SourceKind.SM: (Pick.STAGE, Pick.VERSION_ID),
+    SourceKind.KMS: (),
 }
 _VALUES: Final[Mapping[Pick, tuple[re.Pattern[str], str]]] = {
     Pick.VERSION: (re.compile(r"[1-9][0-9]{0,18}"), "a number from 1"),
@@ -142,7 +190,7 @@ NEWEST_STAGE: Final = "AWSCURRENT"
 
 
 def parse(text: str, *, identity: str = DEFAULT_IDENTITY) -> Ref:
-    """Read `ssm:…` and `sm:…`, or an ARN of either, bare or after its scheme; raises BadRef.
+    """Read `ssm:…`, `sm:…` and `kms:…`, or an ARN of the first two, bare or after its scheme; raises BadRef.
 
     `identity` is meant where the text has no `?via=`.
     """
@@ -175,11 +223,15 @@ def compose(
     The only maker of refs from text, so that every spelling obeys the same rules and ends in the same ref.
     """
     source, ident = _settle_source(source, ident)
-    _check_id(source, ident)
-    options = _options(pairs, _PICKS[source])
+    if source is SourceKind.KMS:
+        ident = _ciphertext(ident)
+    else:
+        _check_id(source, ident)
+    options = _options(pairs, _PICKS[source], _CONTEXT if source is SourceKind.KMS else None)
     if field is not None:
         _check_field(field)
-    return Ref(source, ident, _selector(options, _PICKS[source]), field, options.get("via", identity))
+    context = read_context(options.get(_CONTEXT, ""))
+    return Ref(source, ident, _selector(options, _PICKS[source]), field, options.get("via", identity), context)
 
 
 def _parts(text: str) -> tuple[str, list[tuple[str, str]], str | None]:
@@ -191,17 +243,19 @@ def _parts(text: str) -> tuple[str, list[tuple[str, str]], str | None]:
 
 def refuse_noise(text: str) -> None:
     """Refuse what no spelling has: raises BadRef before anything looks closer."""
-    if len(text) > MAX_CHARACTERS:
-        msg = f"the reference is longer than {MAX_CHARACTERS} characters"
-        raise BadRef(msg)
+    if len(text) > (MAX_CIPHERTEXT if text.startswith(_KMS) else MAX_CHARACTERS):
+        raise BadRef(
+            f"the reference is longer than {MAX_CHARACTERS} characters, of a kms: reference {MAX_CIPHERTEXT}",
+            mend="Store what is larger in S3, or where a parameter or secret can hold it.",
+        )
     if _CONTROL.search(text):
         raise BadRef("the reference holds a control character", mend="Look for a line break or a NUL at its end.")
 
 
 def split_query(query: str) -> list[tuple[str, str]]:
-    """Take `key=value&key=value` apart and decode the values; raises BadRef."""
+    """Take `key=value&key=value` apart and decode the values, a context's in `read_context`; raises BadRef."""
     pairs = [part.partition("=") for part in query.split("&")]
-    return [(key, percent_decoded(value)) for key, _, value in pairs]
+    return [(key, value if key == _CONTEXT else percent_decoded(value)) for key, _, value in pairs]
 
 
 def percent_decoded(value: str) -> str:
@@ -219,7 +273,7 @@ def _source(head: str) -> tuple[SourceKind, str]:
         return _source_of(Arn.parse(head)), head
     if scheme in _LATER:
         raise _not_yet(scheme)
-    if scheme not in {"ssm", "sm"}:
+    if scheme not in _SCHEMES:
         raise BadRef("the reference begins with no scheme that is known")
     return SourceKind(scheme), ident
 
@@ -227,18 +281,20 @@ def _source(head: str) -> tuple[SourceKind, str]:
 def _source_of(arn: Arn) -> SourceKind:
     if arn.service in _LATER:
         raise _not_yet(arn.service)
+    if arn.service == "kms":
+        raise BadRef("an ARN of a key, which is no value", mend="Write kms: and the base64 of what the key encrypted.")
     if arn.service not in _SERVICES:
         raise BadRef("an ARN of neither Parameter Store nor Secrets Manager")
     return _SERVICES[arn.service]
 
 
 def _not_yet(scheme: str) -> BadRef:
-    return BadRef(f"this version does not read {scheme}: references", mend="Use ssm: or sm:, or a later version.")
+    return BadRef(f"this version does not read {scheme}: references", mend="Use ssm:, sm: or kms:, or a later version.")
 
 
 def _settle_source(source: SourceKind, ident: str) -> tuple[SourceKind, str]:
     """Take what Parameter Store only passes on to where it lies: one value, one ref."""
-    if source is SourceKind.SM:
+    if source is not SourceKind.SSM:
         return source, ident
     if ident.startswith(REFERENCE_PATH):
         return SourceKind.SM, ident.removeprefix(REFERENCE_PATH)
@@ -295,8 +351,43 @@ def _check_secret(name: str) -> None:
         raise BadRef(msg)
 
 
-def _options(pairs: Sequence[tuple[str, str]], picks: tuple[Pick, ...]) -> dict[str, str]:
-    allowed = [*picks, "via"]
+def _ciphertext(text: str) -> str:
+    """Give the one spelling of what may be standard or URL-safe base64, padded or not, percent-encoded or not."""
+    text = percent_decoded(text) if "%" in text else text
+    if " " in text:
+        raise BadRef("the ciphertext holds a space", mend="Within a URL write '+' as %2B, or use URL-safe base64.")
+    standard = text.translate(_TO_STANDARD).rstrip("=")
+    try:
+        blob = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        blob = b""
+    if not blob or len(text) - len(standard) > _MOST_PADDING:
+        raise BadRef(
+            "what follows kms: is no base64",
+            mend="Write what `aws kms encrypt` prints as CiphertextBlob, or the base64 of an Encryption SDK message.",
+        )
+    return base64.b64encode(blob).decode()
+
+
+_TO_STANDARD: Final = str.maketrans("-_", "+/")
+_MOST_PADDING: Final = 2
+
+
+def read_context(text: str) -> Context:
+    """Read `k=v,k2=v2`, names and values percent-encoded, as an encryption context; raises BadRef."""
+    pairs = [part.partition("=") for part in text.split(",")] if text else []
+    if any(not name or not equals for name, equals, _ in pairs):
+        raise BadRef("the encryption context is not k=v,k2=v2", mend="Write ',' and '=' within one as %2C and %3D.")
+    context = {percent_decoded(name): percent_decoded(value) for name, _, value in pairs}
+    if len(context) < len(pairs):
+        raise BadRef("the encryption context has the same name twice", mend="Leave one of them away.")
+    if sum(len(name) + len(value) for name, value in context.items()) > MAX_CONTEXT:
+        raise BadRef(f"the encryption context has more than {MAX_CONTEXT} characters")
+    return tuple(sorted(context.items()))
+
+
+def _options(pairs: Sequence[tuple[str, str]], picks: tuple[Pick, ...], also: str | None = None) -> dict[str, str]:
+    allowed = [*picks, *([also] if also else []), "via"]
     options = dict(pairs)
     if not options.keys() <= set(allowed):
         raise BadRef("the query has a key that is not known here", mend=f"Here it may have: {', '.join(allowed)}.")

@@ -24,6 +24,8 @@ class Declared:
 class Catalogue:
     """Declared names. A declared secret wins over a tree's parameter of the same name."""
 
+    moved: dict[Name, int] = field(default_factory=dict)
+    """The generation (of the store) at which a name came to stand for a value that was held already."""
     _by_name: dict[Name, Declared] = field(default_factory=dict)
     _names: dict[Ref, tuple[Name, ...]] = field(default_factory=dict)  # by whole ref; a set would be four times it
 
@@ -57,12 +59,15 @@ class Catalogue:
     def rename(self, before: Ref, after: Ref) -> None:
         """Let names stand for a value by the spelling that AWS gave it."""
         for name in self.names_of(before):
-            declared = self._by_name[name]
+            declared, moved_at = self._by_name[name], self.moved.get(name)
             self.add(replace(declared, ref=replace(after, field=declared.ref.field)))
+            if moved_at is not None:
+                self.moved[name] = moved_at
 
     def remove(self, name: Name) -> None:
         """Forget a name; unknown ones are fine."""
         declared = self._by_name.pop(name, None)
+        self.moved.pop(name, None)
         if declared is None:
             return
         whole = declared.ref.whole

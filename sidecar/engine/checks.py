@@ -143,7 +143,7 @@ class Checks:
             answers = await self._ask(entries, flight.gate, known)
             dice = self.dice()  # one throw a batch: what was asked for together stays together
             for entry in entries:
-                answer = answers.get(entry.ref) or Unintelligible(f"{entry.ref}: the answer left it out")
+                answer = answers.get(entry.ref) or Unintelligible(f"{entry.ref.shown}: the answer left it out")
                 self.take(entry, answer, dice)
         finally:
             for ref in refs:
@@ -168,7 +168,8 @@ class Checks:
         except Exception as error:  # a fault of ours in one source must not stop all others' refresh
             log.exception(events.CHECK_CRASHED, source=entries[0].route.source)  # told without what it may quote
             answers |= {
-                entry.ref: Unintelligible(f"{entry.ref}: {type(error).__name__} in its source") for entry in entries
+                entry.ref: Unintelligible(f"{entry.ref.shown}: {type(error).__name__} in its source")
+                for entry in entries
             }
         return answers
 
@@ -236,7 +237,7 @@ def delay_after_success(entry: Entry, dice: float, wall: float, *, was_held: boo
 
 def tell(entry: Entry, settled: Settled, before: Trouble | None) -> None:
     """Log what an operator wants to know: changes, and trouble where it begins and ends; not each repetition."""
-    ref = str(entry.ref)
+    ref = entry.ref.shown
     if settled is Settled.CHANGED and entry.held:
         log.info(events.SECRET_CHANGED, ref=ref, version=entry.held.secret.revision.version)
     if entry.trouble is None:

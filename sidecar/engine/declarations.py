@@ -54,12 +54,16 @@ class Declarations:
             if declared.tree is None and declared.name not in secrets:
                 self.catalogue.remove(declared.name)
         by_value: dict[Ref, list[SecretSpec]] = {}
+        moved: list[Name] = []
         for name, spec in sorted(
             secrets.items(), key=lambda item: not item[1].required
         ):  # required ones are fetched first
             ref = self.store.canonical(spec.ref.whole)
             # One ref for the configuration, the catalogue and the store where they say the same: there may be 10,000.
             named = spec.ref if ref == spec.ref.whole else replace(ref, field=spec.ref.field)
+            before = self.catalogue.get(name)
+            if (before is None or before.ref != named) and (entry := self.store.get(ref)) and entry.held:
+                moved.append(Name(name))
             self.catalogue.add(Declared(Name(name), named, spec.required))
             by_value.setdefault(ref, []).append(spec)
         released = [entry for entry in self.store if entry.kind is Kind.DECLARED and entry.ref not in by_value]
@@ -67,6 +71,8 @@ class Declarations:
             self.store.release(entry)
         for ref, specs in by_value.items():
             self._keep(ref, specs)
+        if moved:  # nothing will be fetched for these: whoever watches the names must hear of it here
+            self.catalogue.moved.update(dict.fromkeys(moved, self.store.announce()))
         return released
 
     def _keep(self, ref: Ref, specs: Sequence[SecretSpec]) -> None:

@@ -377,4 +377,4 @@ def _blamed(queue: Queue, error: Transient, now: float) -> Quota:
 
 
 def _outcome(error: SidecarError) -> Outcome:
-    return _OUTCOMES.get(type(error), Outcome.ERROR)
+    return next((outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind)), Outcome.ERROR)

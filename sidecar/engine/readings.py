@@ -71,7 +71,7 @@ class Readings:
         held, revision = entry.held, entry.held.secret.revision if entry.held else None
         ahead = self.clock.wall() - self.clock.trust()
         return SecretReading(
-            name=declared.name if declared else str(entry.ref),
+            name=declared.name if declared else entry.ref.shown,
             ref=declared.ref if declared else entry.ref,
             kind=entry.kind,
             required=declared.required if declared else False,
@@ -83,7 +83,7 @@ class Readings:
             confirmed_at=held.confirmed_at + ahead if held else None,
             expires_at=held.confirmed_at + entry.policy.ttl + ahead if held else None,
             next_check_at=self._next_check_at(entry, declared),
-            failure=told_of(str(entry.ref), entry.trouble.failure) if entry.trouble else None,
+            failure=told_of(entry.ref.shown, entry.trouble.failure) if entry.trouble else None,
         )
 
     def unready(self) -> Iterator[Unready]:

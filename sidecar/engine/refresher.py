@@ -143,11 +143,18 @@ class Refresher:
         now = self.checks.now()
         if now - self.ticked_at > STUCK:
             return True
+        return self.behind() > OVERDUE and now - self.guard.progressed_at > OVERDUE and not self.guard.waiting
+
+    def behind(self) -> float:
+        """Say by how many seconds the earliest check that has not ended is late: so much do intervals stretch.
+
+        No more than so many are under way at once, so what waits for quota waits in the schedule, once for each value.
+        """
+        now = self.checks.now()
         waiting_since = [flight.started for flight in (*self.checks.flights.values(), *self.trees.flights.values())]
         if (earliest := self.earliest()) is not None:
             waiting_since.append(earliest)
-        overdue = now - min(waiting_since, default=now)
-        return overdue > OVERDUE and now - self.guard.progressed_at > OVERDUE and not self.guard.waiting
+        return max(0.0, now - min(waiting_since, default=now))
 
     async def _rest(self) -> None:
         now = self.checks.now()

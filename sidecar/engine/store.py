@@ -195,7 +195,9 @@ class Store:
 
     def _confirm(self, entry: Entry, revision: Revision) -> Settled:
         if entry.held is None or entry.held.secret.revision.version != revision.version:
-            return self._take_failure(entry, Transient(f"{entry.ref}: what was held changed while it was checked"))
+            return self._take_failure(
+                entry, Transient(f"{entry.ref.shown}: what was held changed while it was checked")
+            )
         held = entry.held
         if revision.modified_at is None:  # DescribeSecret tells of many versions, and of none when it was made
             revision = replace(revision, modified_at=held.secret.revision.modified_at)
@@ -219,12 +221,16 @@ class Store:
             self._announce(entry)
         return Settled.GONE
 
-    def _announce(self, entry: Entry) -> None:
+    def announce(self) -> int:
+        """Wake those who wait for a change; give the generation that is its own."""
         self.generation += 1
-        entry.generation = self.generation
-        self.on_change(entry)
         self._changed.set()
         self._changed.clear()
+        return self.generation
+
+    def _announce(self, entry: Entry) -> None:
+        entry.generation = self.announce()
+        self.on_change(entry)
 
     def _named(self, entry: Entry, ref: Ref) -> Entry:
         """Let AWS's own name of a value be its key, and merge with an entry that has it already."""

@@ -6,6 +6,7 @@ A walk of the tree is the check of all its members, page by page. Must not plan 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
@@ -42,6 +43,18 @@ class TreeEntry:
     setbacks: int = 0
 
 
+MOST_GONE: Final = 1_000
+"""Deleted parameters that are remembered, the latest: who was away for longer than that looks at what there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A parameter that was deleted: its name, and what was last known of it, without its value."""
+
+    declared: Declared
+    entry: Entry
+
+
 @dataclass(slots=True)
 class Trees:
     """All configured trees, when each is due, and those being walked."""
@@ -52,6 +65,7 @@ class Trees:
     entries: dict[Name, TreeEntry] = field(default_factory=dict)
     planned: Schedule[Name] = field(default_factory=Schedule)
     flights: dict[Name, Flight] = field(default_factory=dict)
+    gone: dict[Name, Gone] = field(default_factory=dict)
 
     def keep(self, tree: TreeEntry) -> None:
         """Take a tree in, due at once; one that is kept already only takes the new policy, its members too."""
@@ -132,9 +146,21 @@ class Trees:
         else:
             await self._first_walk(tree, source, gate, seen)
         for ref in tree.members.keys() - seen:
-            if entry := self._let_go(tree, ref):
-                self.checks.take(entry, NotFound(f"{ref}: it is no longer in its tree"), 0.0)
-                self.checks.drop(entry)
+            self._bury(tree, ref)
+
+    def _bury(self, tree: TreeEntry, ref: Ref) -> None:
+        """Let go of a parameter that is there no more, and remember it for a while for those who watch."""
+        declared = self.catalogue.get(tree.members[ref])
+        entry = self._let_go(tree, ref)
+        if entry is None:
+            return
+        self.checks.take(entry, NotFound(f"{ref.shown}: it is no longer in its tree"), 0.0)
+        self.checks.drop(entry)
+        if declared and declared.tree == tree.prefix:
+            self.gone.pop(declared.name, None)
+            self.gone[declared.name] = Gone(declared, entry)
+            if len(self.gone) > MOST_GONE:
+                del self.gone[next(iter(self.gone))]
 
     async def _first_walk(self, tree: TreeEntry, source: TreeSource, gate: GuardGate, seen: set[Ref]) -> None:
         try:
@@ -160,7 +186,7 @@ class Trees:
             return None
         entry, named = self._hold(tree, ref, name)
         if not named and ref not in tree.members:
-            log.warning(events.MEMBER_SHADOWED, name=name, ref=str(ref))
+            log.warning(events.MEMBER_SHADOWED, name=name, ref=ref.shown)
         tree.members[ref] = name
         return entry
 
@@ -169,7 +195,7 @@ class Trees:
             return name_below(tree.prefix, tree.root.rest_of(ref.id) or "")
         except BadName as error:
             if ref not in tree.nameless:
-                log.warning(events.MEMBER_IGNORED, ref=str(ref), error=str(error))
+                log.warning(events.MEMBER_IGNORED, ref=ref.shown, error=str(error))
             tree.nameless.add(ref)
             return None
 

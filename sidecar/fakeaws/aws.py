@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from sidecar.fakeaws import kms, secretsmanager, ssm, stores, sts
+from sidecar.fakeaws import kms, materials, secretsmanager, signing, ssm, stores, sts
 from sidecar.fakeaws.journal import Entry, Journal
 from sidecar.fakeaws.visit import Operation, Visit
 from sidecar.fakeaws.weather import Fault, FaultKind, Subject, Weather, error_of, server_error
@@ -30,7 +30,7 @@ PROXY_PAGE: Final = (
 )
 
 _OPERATIONS: Final[dict[str, dict[str, Operation]]] = {
-    "kms": kms.OPERATIONS,
+    "kms": {**kms.OPERATIONS, **materials.OPERATIONS, **signing.OPERATIONS},
     "secretsmanager": secretsmanager.OPERATIONS,
     "ssm": ssm.OPERATIONS,
 }
@@ -46,7 +46,7 @@ _QUOTAS: Final[dict[str, tuple[str, ...]]] = {
     "secretsmanager.BatchGetSecretValue": ("sm.batch",),
     "secretsmanager.ListSecrets": ("sm.list",),
     # Charged where the key is used, since its kind decides which quota that is.
-    **{f"kms.{operation}": () for operation in (*kms.OPERATIONS, "Sign", "Verify", "GenerateMac", "VerifyMac")},
+    **{f"kms.{operation}": () for operation in (*kms.OPERATIONS, *signing.CHARGED, "GenerateMac", "VerifyMac")},
 }
 
 

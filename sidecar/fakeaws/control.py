@@ -119,8 +119,15 @@ class FakeAws:
         self._do("forget")
 
     def set_key_state(self, key: str, state: str, *, region: str) -> str:
-        """Make a key (id, alias or ARN) Enabled, Disabled, PendingDeletion, PendingImport; returns its ARN."""
+        """Make a key (id, alias or ARN) Enabled, Disabled, PendingDeletion, PendingImport or Unavailable.
+
+        Unavailable is what a key in a custom key store is that cannot be reached. Returns the key's ARN.
+        """
         return str(self._do("key-state", key=key, state=state, region=region)["arn"])
+
+    def shut_out(self, key: str, *callers: str, region: str) -> str:
+        """Let a key's policy admit all but these callers (globs over ARN, role or access key); returns its ARN."""
+        return str(self._do("key-policy", key=key, shut_out=callers, region=region)["arn"])
 
     def set_next_rotation(self, secret: str, at: float | None, *, region: str) -> None:
         """Say when (seconds since 1970) the secret is due to rotate; None = it does not."""

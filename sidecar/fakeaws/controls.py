@@ -38,6 +38,7 @@ class Controls:
             "fault": self._fault,
             "forget": self._forget,
             "health": lambda _: _DONE,
+            "key-policy": self._key_policy,
             "key-state": self._key_state,
             "latency": self._latency,
             "limit": self._limit,
@@ -111,12 +112,21 @@ class Controls:
         self.aws.tokens.roles[role.arn] = role
         return _DONE
 
+    def _key_policy(self, asked: "_Asked") -> Json:
+        key = self._key(asked)
+        kms.beside(key).shut_out = asked.texts("shut_out")
+        return {"arn": key.arn}
+
     def _key_state(self, asked: "_Asked") -> Json:
-        key = kms.find_key(self._owner(asked), asked.region, asked.text("key", ""))
-        if key is None:
-            raise BadCommand("key-state: there is no such key")
+        key = self._key(asked)
         kms.set_state(key, asked.text("state", ""))
         return {"arn": key.arn}
+
+    def _key(self, asked: "_Asked") -> stores.Key:
+        key = kms.find_key(self._owner(asked), asked.region, asked.text("key", ""))
+        if key is None:
+            raise BadCommand("there is no such key")
+        return key
 
     def _next_rotation(self, asked: "_Asked") -> Json:
         secret = stores.secret_store(self._owner(asked), asked.region).secrets.get(asked.text("secret", ""))
@@ -150,6 +160,12 @@ class _Asked:
     def number(self, name: str) -> float | None:
         value = self.raw.get(name)
         return None if value is None else float(str(value))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        value = self.raw.get(name, [])
+        if not isinstance(value, list):
+            raise TypeError(f"{name} must be a list")
+        return tuple(str(item) for item in value)
 
     def rates(self, name: str) -> dict[str, float]:
         value = self.raw.get(name)

@@ -6,19 +6,43 @@
 import base64
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sidecar.fakeaws import stores
+from sidecar.fakeaws.pairs import CURVES, RSA_SIZES, Pair
 from sidecar.fakeaws.visit import Operation, Visit
 from sidecar.fakeaws.wire import AwsError, Json, Params
 
 SYMMETRIC: Final = "kms.symmetric"
-_RSA_QUOTA, _ECC_QUOTA = "kms.rsa", "kms.ecc"
+_QUOTAS: Final = {"RSA": "kms.rsa", "ECC": "kms.ecc"}
+_DRY_RUN_STATUS: Final = 412
 _MESSAGE: Final = b"\x02\x05\x78"  # as an Encryption SDK message of version 2 begins
+_SYMMETRIC_SPEC: Final = "SYMMETRIC_DEFAULT"
 _KEY_ID_LENGTH: Final = 36  # moto's ciphertext begins with the key's id
+
+
+@dataclass(slots=True)
+class Beside:
+    """What is to be known of a key beyond what moto keeps."""
+
+    shut_out: tuple[str, ...] = ()  # globs over callers whom the key policy does not admit
+    before: list[bytes] = field(default_factory=list)  # material that rotations have replaced
+    imported: bytes | None = None  # the only material that may ever be imported
+    expires_at: datetime | None = None  # when the imported material goes
+
+
+_beside: WeakKeyDictionary[stores.Key, Beside] = WeakKeyDictionary()
+
+
+def beside(key: stores.Key) -> Beside:
+    """Return what is kept of a key beside moto."""
+    return _beside.setdefault(key, Beside())
 
 
 class Trouble(StrEnum):
@@ -52,6 +76,9 @@ def find_key(account: str, region: str, key_id: str) -> stores.Key | None:
 
 def needed_key(visit: Visit, key_id: str) -> stores.Key:
     """Return the key, or raise that there is none."""
+    if key_id.startswith("arn:") and key_id.split(":")[3] != visit.region:
+        told = AwsError("NotFoundException", f"Invalid arn {key_id.split(':')[3]}")
+        raise KeyTrouble(Trouble.MISSING, told)
     key = find_key(visit.account, visit.region, key_id)
     if key is None:
         kind = "Alias" if "alias/" in key_id else "Key"
@@ -63,6 +90,9 @@ def needed_key(visit: Visit, key_id: str) -> stores.Key:
 
 def check_state(key: stores.Key) -> None:
     """Raise when the key is disabled, pending deletion or pending import."""
+    expires_at = beside(key).expires_at
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        drop_material(key)
     if key.key_state == "Enabled":
         return
     if key.key_state == "Disabled":
@@ -71,18 +101,24 @@ def check_state(key: stores.Key) -> None:
     raise KeyTrouble(Trouble.BAD_STATE, AwsError("KMSInvalidStateException", f"{key.arn} is {told}."))
 
 
+def drop_material(key: stores.Key) -> None:
+    """Leave a key without its imported material."""
+    beside(key).expires_at = None
+    set_state(key, "PendingImport")
+
+
 def use_key(visit: Visit, key: stores.Key, action: str) -> None:
     """Charge one use of a key, and raise when the caller may not, or the key cannot."""
     _charge(visit, key, action)
     if visit.weather.denies(visit.caller, action, key.arn, key.id, *key.aliases):
-        raise KeyTrouble(Trouble.DENIED, _denied(visit, action, key.arn))
+        raise KeyTrouble(Trouble.DENIED, _denied(visit, action, key.arn, "identity"))
+    if any(visit.caller.is_like(glob) for glob in beside(key).shut_out):
+        raise KeyTrouble(Trouble.DENIED, _denied(visit, action, key.arn, "resource"))
     check_state(key)
 
 
 def _charge(visit: Visit, key: stores.Key, action: str) -> None:
-    quota = (
-        _RSA_QUOTA if key.key_spec.startswith("RSA") else _ECC_QUOTA if key.key_spec.startswith("ECC") else SYMMETRIC
-    )
+    quota = _QUOTAS.get(key.key_spec.partition("_")[0], SYMMETRIC)
     # The first use decides for all that a request needs, else a batch of ten could never pass a quota of five.
     begun, visit.uses_key = visit.uses_key, True
     if not visit.weather.admits(visit.account, visit.region, quota, visit.now(), debt=begun):
@@ -90,11 +126,11 @@ def _charge(visit: Visit, key: stores.Key, action: str) -> None:
     visit.kms_charges += action == "kms:Decrypt"
 
 
-def _denied(visit: Visit, action: str, resource: str) -> AwsError:
+def _denied(visit: Visit, action: str, resource: str, policy: str) -> AwsError:
     return AwsError(
         "AccessDeniedException",
         f"User: {visit.caller.arn} is not authorized to perform: {action} on resource: {resource} "
-        f"because no identity-based policy allows the {action} action",
+        f"because no {policy}-based policy allows the {action} action",
     )
 
 
@@ -122,7 +158,21 @@ def unseal(visit: Visit, ciphertext: bytes, context: dict[str, str]) -> tuple[by
     """Decrypt, charged to the caller; raises InvalidCiphertextException when it does not open."""
     key = _key_of(visit, ciphertext)
     use_key(visit, key, "kms:Decrypt")
-    return stores.kms_store(key.account_id, key.region).decrypt(ciphertext, context)[0], key
+    return _open_with_any(key, ciphertext, context), key
+
+
+def _open_with_any(key: stores.Key, ciphertext: bytes, context: dict[str, str]) -> bytes:
+    """Decrypt with the key's material, or with what it was before a rotation."""
+    store, now = stores.kms_store(key.account_id, key.region), key.key_material
+    try:
+        for material in reversed(beside(key).before):
+            try:
+                return store.decrypt(ciphertext, context)[0]
+            except stores.JsonRESTError:
+                key.key_material = material
+        return store.decrypt(ciphertext, context)[0]
+    finally:
+        key.key_material = now
 
 
 def seal_message(visit: Visit, key: stores.Key, plaintext: bytes, context: dict[str, str]) -> bytes:
@@ -151,7 +201,7 @@ def _key_of(visit: Visit, ciphertext: bytes) -> stores.Key:
     raise AwsError("InvalidCiphertextException", "")
 
 
-def _own_key(visit: Visit, key_id: str, action: str) -> stores.Key:
+def own_key(visit: Visit, key_id: str, action: str) -> stores.Key:
     """Return a key that a caller named for a call of his own."""
     try:
         key = needed_key(visit, key_id)
@@ -162,13 +212,43 @@ def _own_key(visit: Visit, key_id: str, action: str) -> stores.Key:
     return key
 
 
-def _dry_run(params: Params) -> None:
+def dry_run(params: Params) -> None:
+    """Raise what says that the request would have worked, when only that was asked."""
     if params.flag("DryRun"):
-        raise AwsError("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.")
+        message = "The request would have succeeded, but the DryRun option is set."
+        raise AwsError("DryRunOperationException", message, _DRY_RUN_STATUS)
+
+
+def demand_usage(visit: Visit, key: stores.Key, usage: str) -> None:
+    """Raise when the key is made for something else."""
+    if key.key_usage != usage:
+        message = f"{key.arn} key usage is {key.key_usage} which is not valid for {visit.operation}."
+        raise AwsError("InvalidKeyUsageException", message)
+
+
+def demand_algorithm(key: stores.Key, algorithm: str, known: list[str] | None) -> None:
+    """Raise when the key's kind has no such algorithm."""
+    if algorithm not in (known or ()):
+        message = f"Algorithm {algorithm} is incompatible with key spec {key.key_spec}."
+        raise AwsError("InvalidKeyUsageException", message)
+
+
+def use_by_caller(visit: Visit, key_id: str, action: str) -> stores.Key:
+    """Return a key that a caller uses himself, charged to him."""
+    key = own_key(visit, key_id, action)
+    try:
+        use_key(visit, key, action)
+    except KeyTrouble as trouble:
+        raise trouble.error from None
+    return key
 
 
 def _seal_by_caller(visit: Visit, key_id: str, plaintext: bytes, context: dict[str, str]) -> tuple[bytes, stores.Key]:
-    key = _own_key(visit, key_id, "kms:Encrypt")
+    key = own_key(visit, key_id, "kms:Encrypt")
+    demand_usage(visit, key, "ENCRYPT_DECRYPT")
+    if key.key_spec != _SYMMETRIC_SPEC:
+        message = f"{key.arn} key spec is {key.key_spec} which is not valid for {visit.operation}."
+        raise AwsError("InvalidKeyUsageException", message)
     try:
         return seal(visit, key, plaintext, context), key
     except KeyTrouble as trouble:
@@ -184,27 +264,65 @@ def _unseal_by_caller(visit: Visit, ciphertext: bytes, context: dict[str, str]) 
         raise trouble.error from None
 
 
-def _base64(data: bytes) -> str:
+def as_base64(data: bytes) -> str:
+    """Write bytes as KMS's JSON does."""
     return base64.b64encode(data).decode()
+
+
+def _algorithm(params: Params) -> str:
+    return params.text("EncryptionAlgorithm") or _SYMMETRIC_SPEC
+
+
+def _use_pair(visit: Visit, params: Params) -> tuple[Pair, str, str]:
+    """Return the pair that a request names, its ARN and the algorithm; raises where they do not fit."""
+    key, algorithm = use_by_caller(visit, params.needed("KeyId"), f"kms:{visit.operation}"), _algorithm(params)
+    demand_usage(visit, key, "ENCRYPT_DECRYPT")
+    demand_algorithm(key, algorithm, key.encryption_algorithms)
+    if params.context():
+        raise AwsError("ValidationException", "Asymmetric KMS keys do not support an encryption context.")
+    return stores.pair_of(key), key.arn, algorithm
+
+
+def _is_pairs(visit: Visit, params: Params) -> bool:
+    """Tell whether a request is for an asymmetric key: by its algorithm, or by a key that knows no other."""
+    if _algorithm(params) != _SYMMETRIC_SPEC:
+        return True
+    key = find_key(visit.account, visit.region, params.text("KeyId") or "")
+    return key is not None and key.key_spec in {*RSA_SIZES, *CURVES}
 
 
 def encrypt(visit: Visit, params: Params) -> Json:
     """Answer Encrypt."""
     key_id, plaintext = params.needed("KeyId"), params.blob("Plaintext")
-    blob, key = _seal_by_caller(visit, key_id, plaintext, params.context())
-    _dry_run(params)
-    return {"CiphertextBlob": _base64(blob), "KeyId": key.arn, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}
+    if _is_pairs(visit, params):
+        pair, arn, algorithm = _use_pair(visit, params)
+        blob = pair.closed(plaintext, algorithm)
+    else:
+        blob, key = _seal_by_caller(visit, key_id, plaintext, params.context())
+        arn, algorithm = key.arn, _SYMMETRIC_SPEC
+    dry_run(params)
+    return {"CiphertextBlob": as_base64(blob), "KeyId": arn, "EncryptionAlgorithm": algorithm}
 
 
 def decrypt(visit: Visit, params: Params) -> Json:
     """Answer Decrypt."""
+    blob = params.blob("CiphertextBlob")
+    if _is_pairs(visit, params):
+        pair, arn, algorithm = _use_pair(visit, params)
+        plaintext = pair.opened(blob, algorithm)
+    else:
+        plaintext, arn = _decrypt_symmetric(visit, params, blob), _key_of(visit, blob).arn
+        algorithm = _SYMMETRIC_SPEC
+    dry_run(params)
+    return {"Plaintext": as_base64(plaintext), "KeyId": arn, "EncryptionAlgorithm": algorithm}
+
+
+def _decrypt_symmetric(visit: Visit, params: Params, blob: bytes) -> bytes:
     asked = params.text("KeyId")
-    plaintext, key = _unseal_by_caller(visit, params.blob("CiphertextBlob"), params.context())
-    if asked is not None and _own_key(visit, asked, "kms:Decrypt") is not key:
+    if asked is not None and own_key(visit, asked, "kms:Decrypt") is not _key_of(visit, blob):
         message = "The key ID in the request does not identify a CMK that can perform this operation."
         raise AwsError("IncorrectKeyException", message)
-    _dry_run(params)
-    return {"Plaintext": _base64(plaintext), "KeyId": key.arn, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}
+    return _unseal_by_caller(visit, blob, params.context())[0]
 
 
 def re_encrypt(visit: Visit, params: Params) -> Json:
@@ -212,8 +330,8 @@ def re_encrypt(visit: Visit, params: Params) -> Json:
     blob, destination = params.blob("CiphertextBlob"), params.needed("DestinationKeyId")
     plaintext, source = _unseal_by_caller(visit, blob, params.context("SourceEncryptionContext"))
     sealed, key = _seal_by_caller(visit, destination, plaintext, params.context("DestinationEncryptionContext"))
-    _dry_run(params)
-    return {"CiphertextBlob": _base64(sealed), "KeyId": key.arn, "SourceKeyId": source.arn}
+    dry_run(params)
+    return {"CiphertextBlob": as_base64(sealed), "KeyId": key.arn, "SourceKeyId": source.arn}
 
 
 def generate_data_key(visit: Visit, params: Params) -> Json:
@@ -222,8 +340,8 @@ def generate_data_key(visit: Visit, params: Params) -> Json:
     sizes = {"AES_128": 16, "AES_256": 32, None: params.number("NumberOfBytes", 32, most=1024)}
     plaintext = secrets.token_bytes(sizes[params.text("KeySpec")])
     blob, key = _seal_by_caller(visit, key_id, plaintext, params.context())
-    _dry_run(params)
-    return {"Plaintext": _base64(plaintext), "CiphertextBlob": _base64(blob), "KeyId": key.arn}
+    dry_run(params)
+    return {"Plaintext": as_base64(plaintext), "CiphertextBlob": as_base64(blob), "KeyId": key.arn}
 
 
 def generate_data_key_without_plaintext(visit: Visit, params: Params) -> Json:
@@ -235,7 +353,7 @@ def generate_data_key_without_plaintext(visit: Visit, params: Params) -> Json:
 def generate_random(visit: Visit, params: Params) -> Json:
     """Answer GenerateRandom."""
     visit.charge(SYMMETRIC)
-    return {"Plaintext": _base64(secrets.token_bytes(params.number("NumberOfBytes", 32, most=1024)))}
+    return {"Plaintext": as_base64(secrets.token_bytes(params.number("NumberOfBytes", 32, most=1024)))}
 
 
 def set_state(key: stores.Key, state: str) -> None:
@@ -249,19 +367,14 @@ def set_state(key: stores.Key, state: str) -> None:
 
 def guard(visit: Visit, params: Params) -> Params:
     """Check the key of an operation that moto answers, and name it by its plain id, as moto wants it."""
-    action = f"kms:{visit.operation}"
-    key = _own_key(visit, params.needed("KeyId"), action)
-    try:
-        use_key(visit, key, action)
-    except KeyTrouble as trouble:
-        raise trouble.error from None
-    _dry_run(params)
+    key = use_by_caller(visit, params.needed("KeyId"), f"kms:{visit.operation}")
+    dry_run(params)
     return params.changed(KeyId=key.id)
 
 
 def plain_id(visit: Visit, params: Params) -> Params:
     """Name the key by its plain id: moto's management of keys knows no ARN and no alias."""
-    return params.changed(KeyId=_own_key(visit, params.needed("KeyId"), f"kms:{visit.operation}").id)
+    return params.changed(KeyId=own_key(visit, params.needed("KeyId"), f"kms:{visit.operation}").id)
 
 
 OPERATIONS: Final[dict[str, Operation]] = {
@@ -273,6 +386,6 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "ReEncrypt": re_encrypt,
 }
 GUARDS: Final[dict[str, Callable[[Visit, Params], Params]]] = {
-    **dict.fromkeys(("Sign", "Verify", "GenerateMac", "VerifyMac"), guard),
+    **dict.fromkeys(("GenerateMac", "VerifyMac"), guard),
     **dict.fromkeys(("DisableKey", "EnableKey", "ScheduleKeyDeletion", "CancelKeyDeletion"), plain_id),
 }

@@ -93,9 +93,13 @@ def _put(place: Place, before: Item | None, item: Item) -> None:
 def _put_key(place: Place, item: KeyItem) -> None:
     store = stores.kms_store(place.account, place.region)
     if not store.alias_exists(place.name):
-        key = store.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", "", None)
-        store.create_alias(key.id, place.name)
-    kms.set_state(store.keys[store.any_id_to_key_id(place.name)], item.state)
+        store.create_alias(store.create_key(None, item.usage, item.spec, "", None).id, place.name)
+    key = store.keys[store.any_id_to_key_id(place.name)]
+    if (key.key_spec, key.key_usage) != (item.spec, item.usage):  # neither can change: it becomes another key
+        key = store.create_key(None, item.usage, item.spec, "", None)
+        store.update_alias(key.id, place.name)
+    kms.set_state(key, item.state)
+    kms.beside(key).shut_out = item.shut_out
 
 
 def _put_parameter(place: Place, item: ParameterItem) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 import yaml
 
+from sidecar.fakeaws.pairs import CURVES, RSA_SIZES, fits
 from sidecar.fakeaws.wire import DEFAULT_ACCOUNT, DEFAULT_REGION
 
 _SECTIONS: Final = ("keys", "parameters", "secrets")
@@ -21,7 +22,10 @@ _STATES: Final = {
     "disabled": "Disabled",
     "pending-deletion": "PendingDeletion",
     "pending-import": "PendingImport",
+    "unavailable": "Unavailable",
 }
+_SPECS: Final = ("SYMMETRIC_DEFAULT", *RSA_SIZES, *CURVES)
+_USAGES: Final = ("ENCRYPT_DECRYPT", "SIGN_VERIFY")
 
 
 class Kind(StrEnum):
@@ -47,6 +51,9 @@ class KeyItem:
     """A KMS key behind an alias."""
 
     state: str = "Enabled"
+    spec: str = "SYMMETRIC_DEFAULT"
+    usage: str = "ENCRYPT_DECRYPT"
+    shut_out: tuple[str, ...] = ()  # callers whom its policy does not admit
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +194,13 @@ def _check_alias(kind: Kind, name: str) -> None:
 
 def _key(told: object) -> KeyItem:
     options = told if isinstance(told, dict) else {"state": told or "enabled"}
-    _known(options, "state")
-    state = str(options.get("state", "enabled"))
-    return KeyItem(_STATES[_one_of(state, tuple(_STATES))])
+    _known(options, "state", "spec", "usage", "shut_out")
+    state = _one_of(str(options.get("state", "enabled")), tuple(_STATES))
+    spec = _one_of(str(options.get("spec", "SYMMETRIC_DEFAULT")), _SPECS)
+    usage = _one_of(str(options.get("usage", "SIGN_VERIFY" if spec in CURVES else "ENCRYPT_DECRYPT")), _USAGES)
+    if not fits(spec, usage):
+        raise ValueError(f"a key of {spec} cannot be one for {usage}")
+    return KeyItem(_STATES[state], spec, usage, _texts(options.get("shut_out")))
 
 
 def _parameter(told: object) -> ParameterItem:

@@ -8,6 +8,7 @@ import sys
 from types import ModuleType
 from typing import Final
 
+from sidecar.fakeaws.pairs import Pair
 from sidecar.fakeaws.wire import Answer, AwsError, Params, Request
 
 # Parameter Store's module imports EC2 for Run Command: 0.8 s of instance types that nobody asks for here.
@@ -24,7 +25,6 @@ from moto.dynamodb.responses import DynamoHandler
 from moto.kms import models as kms_models
 from moto.kms.models import Key, KmsBackend, kms_backends
 from moto.kms.responses import KmsResponse
-from moto.kms.utils import AbstractPrivateKey, generate_private_key
 from moto.secretsmanager.models import (
     FakeSecret,
     ReplicaSecret,
@@ -96,12 +96,15 @@ class _IndexedSecretsManager(SecretsManagerBackend):
 secretsmanager_backends.backend = _IndexedSecretsManager
 
 
-def _private_key_where_needed(key_spec: str) -> AbstractPrivateKey | None:
-    """Spare symmetric keys the RSA key that moto makes for each: 0.1 s of every new account."""
-    return None if key_spec.startswith(("SYMMETRIC", "HMAC")) else generate_private_key(key_spec)
+# moto makes each key an RSA key of its own at once, 0.1 s of every new account; ours is made when it is first used.
+vars(kms_models)["generate_private_key"] = Pair
 
 
-vars(kms_models)["generate_private_key"] = _private_key_where_needed
+def pair_of(key: Key) -> Pair:
+    """Return an asymmetric key's pair."""
+    pair: object = key.private_key
+    assert isinstance(pair, Pair)
+    return pair
 
 
 def kms_store(account: str, region: str) -> KmsBackend:
@@ -197,6 +200,7 @@ __all__ = [
     "check_region",
     "forget_account",
     "kms_store",
+    "pair_of",
     "parameter_store",
     "secret_store",
     "sts_store",

@@ -1,4 +1,4 @@
-"""Hand secrets to programs that cannot ask: files, and whoever is to be told that they have changed.
+"""Hand secrets to programs that cannot ask: files, and the environment of a child.
 
-Must not decide what is fresh, nor ask AWS: it reads what the engine holds, and keeps to it.
+Must not decide what is fresh, nor ask AWS: values come from the engine, or from a daemon by way of its client.
 """

@@ -4,25 +4,13 @@ Must not decide what is counted or told, nor where it is served: the rooms call 
 """
 
 from sidecar.telemetry.counts import Gauges, SecretGauge
-from sidecar.telemetry.labels import (
-    ON_DEMAND,
-    CacheResult,
-    FileResult,
-    HookResult,
-    HttpRoute,
-    KmsReason,
-    Listener,
-    Outcome,
-    Refreshed,
-)
+from sidecar.telemetry.labels import ON_DEMAND, CacheResult, HttpRoute, KmsReason, Listener, Outcome, Refreshed
 from sidecar.telemetry.metrics import Metrics
 
 __all__ = [
     "ON_DEMAND",
     "CacheResult",
-    "FileResult",
     "Gauges",
-    "HookResult",
     "HttpRoute",
     "KmsReason",
     "Listener",

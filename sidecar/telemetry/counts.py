@@ -9,22 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from typing import Final, NamedTuple
 
-from sidecar.core.files import FileReading
 from sidecar.core.freshness import State
 from sidecar.core.ports import Priority
-from sidecar.core.quotas import QUOTAS, QuotaReading
-from sidecar.telemetry.labels import (
-    OPERATIONS,
-    SERVED,
-    CacheResult,
-    FileResult,
-    HookResult,
-    HttpRoute,
-    KmsReason,
-    Listener,
-    Outcome,
-    Refreshed,
-)
+from sidecar.core.quotas import PAIRS, QUOTAS, QuotaReading
+from sidecar.telemetry.labels import OPERATIONS, SERVED, CacheResult, HttpRoute, KmsReason, Listener, Outcome, Refreshed
 
 REQUEST_BUCKETS: Final = (0.05, 0.25, 1.0, 5.0)
 WAIT_BUCKETS: Final = (0.1, 1.0, 10.0)
@@ -50,7 +38,7 @@ class Gauges(NamedTuple):
     entries: Callable[[], Mapping[str, int]] = dict  # by kind: declared, tree, on-demand
     ready: Callable[[], bool] = bool
     stretch: Callable[[], float] = lambda: 1.0  # of all intervals
-    files: Callable[[], Iterable[FileReading]] = tuple
+    behind: Callable[[], float] = lambda: 0.0  # seconds by which the earliest check is late
 
 
 class Histogram:
@@ -81,10 +69,8 @@ class Counts:
         self.kms_charges = dict.fromkeys(KmsReason, 0)
         self.quota_refusals: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self.retries: defaultdict[tuple[str, str, str, Outcome], int] = defaultdict(int)
-        self.quota_waits = {key: Histogram(WAIT_BUCKETS) for key in product(sorted(QUOTAS), Priority)}
+        self.quota_waits = {key: Histogram(WAIT_BUCKETS) for key in product(sorted(QUOTAS - PAIRS), Priority)}
         self.cache_answers = dict.fromkeys(CacheResult, 0)
-        self.files = dict.fromkeys(FileResult, 0)
-        self.hooks = dict.fromkeys(HookResult, 0)
         self.refreshes = dict.fromkeys(Refreshed, 0)
         self.changes: defaultdict[str, int] = defaultdict(int)
         self.changes_of_gone = 0  # of names that are no more: what is counted never shrinks

@@ -19,7 +19,6 @@ from prometheus_client.registry import Collector
 
 from sidecar.core import prices
 from sidecar.core.config.types import PerSecret
-from sidecar.core.files import FileState
 from sidecar.core.freshness import State
 from sidecar.core.quotas import QuotaReading
 from sidecar.telemetry.counts import Counts, Gauges, Histogram, SecretGauge
@@ -59,7 +58,6 @@ class Exposition(Collector):
         if self._names(secrets):
             yield from _each(secrets)
         yield self._changes(secrets)
-        yield from self._files()
         yield from self._http()
         yield _scalar("sidecar_ready", "1 once every required declared secret is held.", self.gauges.ready())
         yield InfoMetricFamily("sidecar_build", "The program's version.", value={"version": self._version})
@@ -93,6 +91,8 @@ class Exposition(Collector):
         leases = [(key, held.leased) for key, held in zip(known, readings, strict=True) if held.leased is not None]
         if leases:
             yield _gauge("sidecar_fleet_leases", "Calls per second leased from the fleet.", _QUOTA, leases)
+        waiting = zip(known, (reading.waiting for reading in readings), strict=True)
+        yield _gauge("sidecar_quota_waiting", "Requests that wait for their turn now.", _QUOTA, waiting)
         yield _gauge("sidecar_quota_limit_per_second", "What the account allows.", _QUOTA, limits)
         yield _counter("sidecar_quota_refused", "Requests without a turn in time.", _QUOTA, refusals.items())
         yield _counter("sidecar_retries", "Further attempts.", (*_QUOTA, "reason"), retries.items())
@@ -103,13 +103,8 @@ class Exposition(Collector):
         entries = {**dict.fromkeys(ENTRY_KINDS, 0), **self.gauges.entries()}
         yield _counter("sidecar_cache_requests", "Look-ups by callers.", ("result",), _by(counts.cache_answers))
         yield _gauge("sidecar_cache_entries", "Values held, or known not to be there.", ("kind",), _by(entries))
+        yield _scalar("sidecar_refresh_behind_seconds", "How late the earliest check is.", self.gauges.behind())
         yield _counter("sidecar_refreshes", "Values checked.", ("result",), _by(counts.refreshes))
-
-    def _files(self) -> Iterator[Metric]:
-        states = dict.fromkeys(FileState, 0) | Counter(reading.state for reading in self.gauges.files())
-        yield _gauge("sidecar_files", "Configured files, by state.", ("state",), _by(states))
-        yield _counter("sidecar_file_writes", "Tries to bring a file up to date.", ("result",), _by(self._counts.files))
-        yield _counter("sidecar_file_hooks", "Tries to tell of a change.", ("result",), _by(self._counts.hooks))
 
     def _changes(self, secrets: Sequence[SecretGauge]) -> Metric:
         changes = self._counts.changes

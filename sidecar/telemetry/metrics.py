@@ -16,17 +16,7 @@ from sidecar.core.ports import Priority
 from sidecar.core.quotas import Scope
 from sidecar.telemetry.counts import HTTP_BUCKETS, REQUEST_BUCKETS, WAIT_BUCKETS, Counts, Gauges, Histogram
 from sidecar.telemetry.exposition import Exposition
-from sidecar.telemetry.labels import (
-    ON_DEMAND,
-    CacheResult,
-    FileResult,
-    HookResult,
-    HttpRoute,
-    KmsReason,
-    Listener,
-    Outcome,
-    Refreshed,
-)
+from sidecar.telemetry.labels import ON_DEMAND, CacheResult, HttpRoute, KmsReason, Listener, Outcome, Refreshed
 
 
 class _Collected(Collector):
@@ -115,14 +105,6 @@ class Metrics:
     def refreshed(self, result: Refreshed) -> None:
         """Count one value checked."""
         self._counts.refreshes[result] += 1
-
-    def file_tried(self, result: FileResult) -> None:
-        """Count one try to bring a file up to date."""
-        self._counts.files[result] += 1
-
-    def hook_tried(self, result: HookResult) -> None:
-        """Count one try to tell somebody of a file."""
-        self._counts.hooks[result] += 1
 
     def secret_changed(self, name: str) -> None:
         """Count a new version; `name` is a declared secret's, or ON_DEMAND."""

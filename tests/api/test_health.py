@@ -95,6 +95,7 @@ class TestStatus:
         assert [(each["name"], each["state"]) for each in status["secrets"]] == [("db", "fresh"), ("api", "pending")]
         assert b"canary" not in answer.body
         assert (status["start_estimate_seconds"], status["budget"]) == (0.0, None)
+        assert status["polling"] == {"behind_seconds": 0.0, "waits_for": []}
 
     async def test_says_what_was_foreseen(self) -> None:
         """How long a start takes to everybody, what the budget does to admins."""

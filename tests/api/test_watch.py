@@ -11,12 +11,22 @@ from sidecar.api.permits import UNKNOWN
 from sidecar.api.services import Services
 from sidecar.api.watch import SILENCE, Watch, seen_by
 from sidecar.core.access import Globs, Rule
+from sidecar.core.config.models import TreeSpec
 from sidecar.core.errors import NotFound
 from sidecar.core.names import Name
+from sidecar.core.ports import Priority
+from sidecar.core.refs import Tree
 from sidecar.core.secret import Plaintext, Revision, Secret, Version
 from sidecar.engine.catalogue import Declared
-from tests.api.served import API, BOOT, DB, in_memory, served
+from tests.api.served import API, BOOT, DB, Served, in_memory, served
 from tests.engine.fakes import ssm
+
+
+async def walk(one: Served) -> None:
+    """Walk the tree anew."""
+    tree = one.lab.engine.trees.entries[Name("app")]
+    async with asyncio.TaskGroup() as tasks:
+        await one.lab.engine.trees.start(tree.prefix, one.lab.guard.gate(Priority.BACKGROUND), tasks).landed
 
 
 async def event(reader: asyncio.StreamReader) -> Mapping[str, Any]:
@@ -159,6 +169,43 @@ class TestWatch:
                 one.change(DB, b"3", "3")
                 one.change(API, b"3", "3")
                 assert (await event(reader))["name"] == "api"
+
+    async def test_tells_of_a_name_that_comes_to_stand_for_what_is_held(self) -> None:
+        """A reload fetches nothing for it; it is another value of that name all the same, of all and by name."""
+        async with served() as one:
+            await one.hold()
+            await one.hold(API)
+            for path in ("/v1/watch", "/v1/watch?name=db"):
+                one.lab.declare({"db": DB, "api": API})
+                async with one.open(path) as reader:
+                    await event(reader)
+                    one.lab.declare({"db": API, "api": API})
+                    told = await event(reader)
+                    one.change(API, b"3", told["version"] + "3")
+                    again = {(await event(reader))["name"] for _ in ({"db"} if "=" in path else {"db", "api"})}
+                assert (told["name"], told["ref"]) == ("db", str(API))
+                assert "db" in again
+
+    async def test_tells_of_a_parameter_that_left_its_tree(self) -> None:
+        """As of any deletion, though its name is known no more; and when it comes back."""
+        leaf = ssm("/app/leaf")
+        async with served() as one:
+            source = one.lab.source
+            source.put(leaf, b"v1")
+            source.put(ssm("/app/other"), b"v1")
+            one.lab.declare(trees={"app": TreeSpec(Tree("/app"))})
+            assert (await one.get("/v1/values/app/leaf")).status == 200
+            for path in ("/v1/watch?values=1", "/v1/watch?name=app/leaf"):
+                async with one.open(path) as reader:
+                    await event(reader)
+                    source.values.pop(leaf)
+                    await walk(one)
+                    told = await event(reader)
+                    assert (told["name"], told["state"], told["reason"]) == ("app/leaf", "absent", "not_found")
+                    assert (await one.get("/v1/values/app/leaf")).status == 404
+                    source.put(leaf, b"v2", version="2")
+                    await walk(one)
+                    assert (await event(reader))["state"] == "fresh"
 
     async def test_ends_at_once_when_the_daemon_stops(self) -> None:
         """A clean end, not a reset."""

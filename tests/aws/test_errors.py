@@ -21,19 +21,38 @@ from sidecar.aws.errors import (
 from sidecar.aws.models import OPERATIONS
 from sidecar.core.errors import (
     AccessDenied,
+    BadCiphertext,
     Failure,
+    GrantMissing,
+    KeyDenied,
+    KeyDisabled,
+    KeyElsewhere,
+    KeyNotFound,
+    KeyOfOtherAccount,
+    KeyPendingDeletion,
+    KeyPendingImport,
+    KeyPolicyDenies,
+    KeyStoreUnavailable,
     KeyUnusable,
+    KeyWrongUsage,
     NotFound,
     SecretError,
     Throttled,
     TimedOut,
     Transient,
-    Undecryptable,
     Unintelligible,
     Unreachable,
 )
 
 CANARY = "canary-5f2d"
+FOREIGN = (
+    "User: arn:aws:sts::111111111111:assumed-role/app/x is not authorized to perform: kms:Decrypt on resource: "
+    "arn:aws:kms:eu-west-1:222222222222:key/x because no resource-based policy allows the kms:Decrypt action"
+)
+UNSEEN = (
+    "The ciphertext refers to a customer master key that does not exist, does not exist in this region, "
+    "or you are not allowed to access."
+)
 
 
 def asked(service: str = "ssm") -> Asked:
@@ -74,23 +93,40 @@ def test_every_code_of_a_service_is_its_own(service: str, code: str) -> None:
     ("service", "code", "message", "kind"),
     [
         # The table of errors that come from KMS by way of another service, row by row.
-        ("ssm", "InvalidKeyId", "arn:aws:kms:eu-west-1:1:key/x is disabled.", KeyUnusable),
-        ("ssm", "InvalidKeyId", "arn:aws:kms:eu-west-1:1:key/x is pending deletion.", KeyUnusable),
-        ("ssm", "InvalidKeyId", "User: x is not authorized to perform: kms:Decrypt", AccessDenied),
-        ("ssm", "AccessDeniedException", "User: x is not authorized to perform: kms:Decrypt", AccessDenied),
-        ("ssm", "AccessDeniedException", "KMS key arn:aws:kms:eu-west-1:1:key/x is disabled", KeyUnusable),
+        ("ssm", "InvalidKeyId", "arn:aws:kms:eu-west-1:1:key/x is disabled.", KeyDisabled),
+        ("ssm", "InvalidKeyId", "arn:aws:kms:eu-west-1:1:key/x is pending deletion.", KeyPendingDeletion),
+        ("ssm", "InvalidKeyId", "arn:aws:kms:eu-west-1:1:key/x is pending import.", KeyPendingImport),
+        ("ssm", "InvalidKeyId", "", KeyUnusable),
+        ("ssm", "InvalidKeyId", "User: x is not authorized to perform: kms:Decrypt", KeyDenied),
+        ("ssm", "AccessDeniedException", "User: x is not authorized to perform: kms:Decrypt", KeyDenied),
+        ("ssm", "AccessDeniedException", "KMS key arn:aws:kms:eu-west-1:1:key/x is disabled", KeyDisabled),
+        ("ssm", "AccessDeniedException", FOREIGN, KeyOfOtherAccount),
         ("ssm", "ThrottlingException", "Rate exceeded", Throttled),
         ("secretsmanager", "DecryptionFailure", "", KeyUnusable),
-        ("secretsmanager", "AccessDeniedException", "Access to KMS is not allowed", AccessDenied),
+        ("secretsmanager", "AccessDeniedException", "Access to KMS is not allowed", KeyDenied),
         ("secretsmanager", "InternalServiceError", "KMS: rate exceeded", Throttled),
         ("secretsmanager", "InternalServiceError", "", Unreachable),
         ("secretsmanager", "InvalidRequestException", "because it was marked for deletion.", NotFound),
-        ("secretsmanager", "InvalidRequestException", "the KMS key is disabled", KeyUnusable),
+        ("secretsmanager", "InvalidRequestException", "the KMS key is disabled", KeyDisabled),
+        ("secretsmanager", "InvalidRequestException", "the KMS key is pending import", KeyPendingImport),
+        ("secretsmanager", "DecryptionFailure", "the key is unavailable", KeyStoreUnavailable),
         ("secretsmanager", "InvalidRequestException", "another reason", Transient),
-        ("kms", "DisabledException", "", KeyUnusable),
-        ("kms", "KMSInvalidStateException", "is pending import", KeyUnusable),
+        ("kms", "DisabledException", "", KeyDisabled),
+        ("kms", "KMSInvalidStateException", "is pending import", KeyPendingImport),
+        ("kms", "KMSInvalidStateException", "is pending deletion", KeyPendingDeletion),
+        ("kms", "KMSInvalidStateException", "is unavailable", KeyStoreUnavailable),
+        ("kms", "KMSInvalidStateException", "is in an invalid state", KeyUnusable),
         ("kms", "AccessDeniedException", "", AccessDenied),
-        ("kms", "InvalidCiphertextException", "", Undecryptable),
+        ("kms", "AccessDeniedException", "may not kms:Decrypt as no resource-based policy allows it", KeyPolicyDenies),
+        ("kms", "AccessDeniedException", "may not kms:Decrypt as no identity-based policy allows it", KeyDenied),
+        ("kms", "AccessDeniedException", "may not kms:Decrypt: the grant is retired", GrantMissing),
+        ("kms", "AccessDeniedException", FOREIGN, KeyOfOtherAccount),
+        ("kms", "AccessDeniedException", UNSEEN, KeyElsewhere),
+        ("kms", "NotFoundException", "Invalid arn us-east-1", KeyElsewhere),
+        ("kms", "NotFoundException", "Key 'arn:aws:kms:eu-west-1:1:key/x' does not exist", KeyNotFound),
+        ("kms", "InvalidGrantTokenException", "", GrantMissing),
+        ("kms", "InvalidKeyUsageException", "", KeyWrongUsage),
+        ("kms", "InvalidCiphertextException", "", BadCiphertext),
         # Credentials and clocks.
         ("ssm", "InvalidSignatureException", "Signature expired: 2026 is now earlier than 2027", Unreachable),
         ("ssm", "ExpiredTokenException", "", Unreachable),
@@ -106,6 +142,7 @@ def test_the_message_is_read_where_codes_are_shared(service: str, code: str, mes
     [
         ("Rate exceeded", "ssm", None),
         ("Rate exceeded for KMS", "ssm", "kms.symmetric"),
+        ("Rate exceeded (Service: AWSKMS; Status Code: 400; Error Code: ThrottlingException)", "ssm", "kms.symmetric"),
         ("You have exceeded the rate at which you may call KMS.", "kms", "kms.symmetric"),
         ("Rate exceeded for /app/kms-password", "ssm", None),
     ],

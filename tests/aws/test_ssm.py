@@ -181,7 +181,7 @@ class TestRefusedNeighbours:
     ) -> None:
         """Whoever asks for ever new forbidden names cannot make the daemon remember them all."""
         script.say("GetParameters", script.error("AccessDeniedException"))
-        source = ParameterStore(scripted_room.identity("default"), Decrypt.AWS, metrics, most_apart=2)
+        source = ParameterStore(scripted_room.identity("default"), None, metrics, most_apart=2)
         refs = [Ref(SourceKind.SSM, f"/app/{number}") for number in range(3)]
         for ref in refs:
             await source.probe([ref], gate)

@@ -8,6 +8,7 @@ from sidecar.cli.tables import (
     change_line,
     columns,
     fleet_line,
+    polling_line,
     quotas_table,
     reasons,
     secrets_table,
@@ -97,6 +98,23 @@ def test_leases() -> None:
 def test_the_fleet(fleet: dict[str, object], line: str) -> None:
     """With it or alone, and since when."""
     assert fleet_line(fleet) == line
+
+
+@pytest.mark.parametrize(
+    ("polling", "line"),
+    [
+        ({"behind_seconds": 4.9, "waits_for": []}, None),
+        ({"behind_seconds": None}, None),
+        ({"behind_seconds": 90, "waits_for": []}, "checks are 1m30s late: AWS is slow"),
+        (
+            {"behind_seconds": 40, "waits_for": [{"quota": "ssm.get"}, {"quota": "kms.symmetric"}]},
+            "checks are 40s late: they wait for kms.symmetric, ssm.get",
+        ),
+    ],
+)
+def test_late_checks(polling: dict[str, object], line: str | None) -> None:
+    """By how much, and what they wait for; a moment is not worth a line."""
+    assert polling_line(polling) == line
 
 
 def test_reasons() -> None:

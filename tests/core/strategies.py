@@ -1,5 +1,7 @@
 """Draw refs that any spelling could give, for the property tests of this folder."""
 
+from base64 import b64encode
+
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -18,6 +20,10 @@ fields = st.none() | st.text(
 )
 identities = st.just("default") | st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
 version_ids = st.text("abcdef0123456789-", min_size=32, max_size=64)
+
+ciphertexts = st.binary(min_size=1, max_size=60).map(lambda blob: b64encode(blob).decode())
+_texts = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="\ufffd"), max_size=9)
+contexts = st.dictionaries(_texts.filter(bool), _texts, max_size=3).map(lambda pairs: tuple(sorted(pairs.items())))
 
 _accounts = st.sampled_from([ACCOUNT, "444455556666"])
 _regions = st.sampled_from([REGION, "us-gov-west-1", "cn-north-1"])
@@ -41,3 +47,4 @@ _secret_selectors = st.none() | st.one_of(
 refs = st.builds(
     Ref, st.just(SourceKind.SSM), parameters | _parameter_arns, _parameter_selectors, fields, identities
 ) | st.builds(Ref, st.just(SourceKind.SM), secrets | _secret_arns, _secret_selectors, fields, identities)
+refs |= st.builds(Ref, st.just(SourceKind.KMS), ciphertexts, st.none(), fields, identities, contexts)

@@ -15,6 +15,8 @@ from sidecar.core.quotas import OWN_RATE, QUOTAS, Charge, Limits, Scope, charges
         ("secretsmanager", "DescribeSecret", 1, {"sm.describe": 1}),
         ("secretsmanager", "ListSecrets", 1, {"sm.list": 1}),
         ("kms", "Decrypt", 1, {"kms.symmetric": 1}),
+        ("kms", "GenerateDataKey", 1, {"kms.symmetric": 1}),
+        ("kms", "GetPublicKey", 1, {"kms.GetPublicKey": 1}),
         ("sts", "GetCallerIdentity", 1, {"sts.GetCallerIdentity": 1}),
     ],
 )
@@ -82,3 +84,9 @@ def test_an_account_or_what_stands_in_for_it() -> None:
     """Twelve digits are an account."""
     accounts = ["111111111111", "default", "11111111111", 12 * "\N{DEVANAGARI DIGIT ONE}"]
     assert [Scope(account, "eu-west-1").is_known for account in accounts] == [True, False, False, False]
+
+
+def test_pairs_of_keys_have_quotas_of_their_own() -> None:
+    """What a request with an RSA or ECC key charges is not the symmetric quota."""
+    assert charges("kms", "Decrypt", 1, "kms.rsa") == (Charge("kms.rsa"),)
+    assert charges("kms", "Sign", 0, "kms.ecc") == (Charge("kms.ecc"),)

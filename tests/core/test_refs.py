@@ -7,7 +7,7 @@ from sidecar.core.errors import BadRef
 from sidecar.core.refs import Pick, Ref, Selector, SourceKind, Tree, localise, named_by_aws, parse, parse_tree
 from tests.core.strategies import ACCOUNT, REGION, quick, refs
 
-SM, SSM = SourceKind.SM, SourceKind.SSM
+SM, SSM, KMS = SourceKind.SM, SourceKind.SSM, SourceKind.KMS
 VERSION_ID = "a1b2c3d4-5678-90ab-cdef-0123456789ab"
 SECRET_ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:prod/db-AbCdEf"
 PARAMETER_ARN = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/prod/db"
@@ -32,6 +32,8 @@ PARAMETER_ARN = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/prod/db"
         ("sm:prod/db?via=billing", Ref(SM, "prod/db", identity="billing")),
         ("ssm:/p?label=g&via=dr#f", Ref(SSM, "/p", Selector(Pick.LABEL, "g"), "f", "dr")),
         (f"sm:{SECRET_ARN}", Ref(SM, SECRET_ARN)),
+        ("kms:AQICAHh+/w==", Ref(KMS, "AQICAHh+/w==")),
+        ("kms:AQIC?context=a=1,b=x%2Cy%3D&via=dr#f", Ref(KMS, "AQIC", None, "f", "dr", (("a", "1"), ("b", "x,y=")))),
         (f"ssm:{PARAMETER_ARN}?version=3", Ref(SSM, PARAMETER_ARN, Selector(Pick.VERSION, "3"))),
     ],
 )
@@ -46,6 +48,9 @@ def test_reads_and_prints_the_canonical_spelling(text: str, ref: Ref) -> None:
     [
         ("sm:prod/db?stage=AWSCURRENT", "sm:prod/db"),
         ("sm:prod/db?via=default", "sm:prod/db"),
+        ("kms:AQICAHh-_w", "kms:AQICAHh+/w=="),
+        ("kms:AQICAHh%2B%2Fw%3D%3D", "kms:AQICAHh+/w=="),
+        ("kms:AQIC?via=dr&context=b=2,a=arn%3Aaws%3Assm:x", "kms:AQIC?context=a=arn:aws:ssm:x,b=2&via=dr"),
         ("ssm:/p?via=dr&label=g", "ssm:/p?label=g&via=dr"),
         ("sm:db?stage=%41%42", "sm:db?stage=AB"),
         (SECRET_ARN, f"sm:{SECRET_ARN}"),
@@ -70,9 +75,23 @@ def test_brings_what_means_the_same_to_one_spelling(text: str, canonical: str) -
         ("prod/db", "no scheme"),
         ("secret://db", "no scheme"),
         ("SM:prod/db", "no scheme"),
-        ("kms:AQICAHh", "does not read kms:"),
+        ("kms:", "no base64"),
+        ("kms:A", "no base64"),
+        ("kms:AQ===", "no base64"),
+        ("kms:AQICA*h", "no base64"),
+        ("kms:AQIC AHh", "holds a space"),
+        ("kms:AQIC?context=a", "not k=v"),
+        ("kms:AQIC?context==v", "not k=v"),
+        ("kms:AQIC?context=a=1,a=2", "same name twice"),
+        ("kms:AQIC?context=", "without a value"),
+        ("kms:AQIC?context=a=%zz", "percent-encoded"),
+        ("kms:AQIC?context=a=" + 3000 * "%41" + "&context=b=1", "same key twice"),
+        ("kms:AQIC?context=a=" + "x" * 8192, "more than 8192"),
+        ("kms:AQIC?version=1", "not known here"),
+        ("sm:db?context=a=1", "not known here"),
+        ("kms:" + "A" * 200_000, "longer than 4096 characters, of a kms: reference 200000"),
         ("s3://bucket/key", "does not read s3:"),
-        (f"arn:aws:kms:{REGION}:{ACCOUNT}:key/x", "does not read kms:"),
+        (f"arn:aws:kms:{REGION}:{ACCOUNT}:key/x", "an ARN of a key, which is no value"),
         (f"arn:aws:sqs:{REGION}:{ACCOUNT}:x", "neither Parameter Store nor Secrets Manager"),
         (f"ssm:{SECRET_ARN}", "an ARN of secretsmanager after ssm:"),
         (f"sm:{PARAMETER_ARN}", "an ARN of ssm after sm:"),
@@ -275,3 +294,20 @@ def test_a_ref_gives_its_arn() -> None:
     """Whoever asks AWS needs the region in it; a name has none."""
     assert parse(SECRET_ARN).arn == Arn.parse(SECRET_ARN)
     assert parse("sm:prod/db").arn is None
+
+
+@given(refs)
+def test_what_is_shown_is_short_and_says_which(ref: Ref) -> None:
+    """Ciphertext is cut short and told apart by a hash; everything else is shown as it prints."""
+    assert (ref.shown == str(ref)) == (ref.source is not KMS)
+    assert ref.source is not KMS or ref.id not in ref.shown or len(ref.id) <= 8
+
+
+def test_a_ciphertext_never_changes_by_itself() -> None:
+    """It is pinned, and its fingerprint is of ciphertext and context, not of field or identity."""
+    one, other = parse("kms:AQIC?context=a=1#x"), parse("kms:AQIC?context=a=2")
+    assert one.pinned
+    assert one.ciphertext == b"\x01\x02\x02"
+    assert one.fingerprint == parse("kms:AQIC?context=a=1&via=dr").fingerprint != other.fingerprint
+    assert one.shown.startswith("kms:AQIC…")
+    assert one.shown != other.shown

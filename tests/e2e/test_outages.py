@@ -2,6 +2,7 @@
 
 import pytest
 
+from sidecar.core.pacing import START_RATE
 from tests.aws_fixtures import AwsAccount
 from tests.e2e.conftest import Lender, Start
 from tests.e2e.processes import Answer
@@ -104,7 +105,7 @@ def test_a_disabled_key_is_seen_and_revokes(aws: AwsAccount, start: Start) -> No
     cache = {**IMPATIENT, "revalidate": "1s", "revoke_after": "1s"}
     daemon = start(secrets={"locked": "ssm:/locked"}, cache=cache)
     aws.fake.set_key_state("alias/lock", "Disabled", region=aws.region)
-    assert daemon.wait_for("check_failed")["why"] == "key_unusable"
+    assert daemon.wait_for("check_failed")["why"] == "key_disabled"
     refused = daemon.until("locked", lambda answer: answer.status == 403)
     assert "KMS key" in refused.json["mend"]
     assert daemon.metrics().total("sidecar_secret_state", name="locked") == 2
@@ -184,3 +185,21 @@ def test_a_small_quota_slows_but_fails_nothing(aws: AwsAccount, start: Start) ->
     throttled = [each for each in aws.fake.requests("ssm") if each.error == "ThrottlingException"]
     assert metrics.total("sidecar_aws_requests_total", outcome="throttled") == len(throttled)
     assert aws.fake.kms_charges() == len(names)
+
+
+@pytest.mark.parametrize(
+    ("slowed", "allowed", "kept"), [("ssm.get", 1, "kms.symmetric"), ("kms.symmetric", 5, "ssm.get")]
+)
+def test_only_the_quota_that_throttles_is_slowed(
+    aws: AwsAccount, start: Start, slowed: str, allowed: float, kept: str
+) -> None:
+    """Parameter Store's own and KMS's behind it are told apart; the one that has room keeps its rate."""
+    for number in range(20):
+        aws.put_parameter(f"/q/{number}", "v")
+    aws.fake.limit({slowed: allowed})
+    daemon = start(secrets={f"q{number}": f"ssm:/q/{number}" for number in range(20)})
+    quotas = {quota["quota"]: quota for quota in daemon.get("/v1/status").json["quotas"]}
+    assert quotas[slowed]["throttled"] > 0
+    assert quotas[slowed]["rate"] < quotas[slowed]["ceiling"]
+    assert quotas[kept]["throttled"] == 0
+    assert quotas[kept]["rate"] >= min(quotas[kept]["ceiling"], START_RATE)

@@ -43,9 +43,11 @@ def test_a_declared_secret_wins_over_a_tree() -> None:
 
 
 def test_names_follow_a_value_that_aws_spells_otherwise() -> None:
-    """Each keeps its field."""
+    """Each keeps its field, and when it came to stand for the value."""
     found = catalogue(declared("user", replace(DB, field="user")), declared("whole", DB))
+    found.moved[Name("whole")] = 3
     found.rename(DB, API)
+    assert found.moved == {"whole": 3}
     assert found.names_of(DB) == frozenset()
     assert found.get("user") == declared("user", replace(API, field="user"))
     assert found.names_of(API) == {"user", "whole"}

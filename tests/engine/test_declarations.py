@@ -37,6 +37,22 @@ async def test_a_reload_fetches_only_what_is_new() -> None:
         assert lab.source.fetches == [[DB], [API]]
 
 
+async def test_a_reload_that_moves_a_name_wakes_those_who_watch() -> None:
+    """Where the value is held already, as nothing will be fetched; what stays where it was is no news."""
+    async with laboratory() as lab:
+        plant(lab)
+        lab.declare({"db": DB, "api": API})
+        await asyncio.sleep(1)
+        store, catalogue = lab.engine.store, lab.engine.catalogue
+        before = store.generation
+        lab.declare({"db": DB, "api": API})
+        assert (store.generation, catalogue.moved) == (before, {})
+        lab.declare({"db": API, "api": API})
+        assert (store.generation, catalogue.moved) == (before + 1, {"db": before + 1})
+        lab.declare({"api": API})
+        assert catalogue.moved == {}
+
+
 async def test_a_reload_drops_what_is_no_longer_wanted() -> None:
     """Its name, its plaintext and its checks."""
     async with laboratory() as lab:

@@ -15,7 +15,7 @@ from sidecar.core.pacing import BREAKER_CAP
 from sidecar.core.ports import Gate
 from sidecar.core.refs import Ref, Tree
 from sidecar.core.secret import Secret
-from sidecar.engine.refresher import OVERDUE, RECOVER_WITHIN
+from sidecar.engine.refresher import MOST_IN_FLIGHT, OVERDUE, RECOVER_WITHIN
 from tests.engine.fakes import FakeSource, ssm
 from tests.engine.world import SSM, laboratory, spec
 
@@ -40,6 +40,26 @@ async def test_a_hundred_values_cost_ten_calls_an_interval() -> None:
         await asyncio.sleep(3600)
         assert (len(lab.source.probes) - before) / 100 <= 6.3
         assert len(lab.source.fetches) == 10
+
+
+async def test_what_the_quota_does_not_allow_stretches_the_interval() -> None:
+    """Nothing queues without bound: a few batches wait for their turn, the rest in the schedule; it says how late."""
+    async with laboratory() as lab:
+        lab.source.batch = 10
+        for ref in refs(2_000):
+            lab.source.put(ref, b"x")
+        lab.declare({f"p{n}": ref for n, ref in enumerate(refs(2_000))}, cache=Cache(refresh=1))
+        await asyncio.sleep(60)
+        before = len(lab.source.probes)
+        await asyncio.sleep(60)
+        waiting = max(reading.waiting for reading in lab.guard.readings())
+        assert 0 < waiting <= MOST_IN_FLIGHT
+        assert (len(lab.source.probes) - before) / 60 == pytest.approx(40, rel=0.05), "all that the quota allows"
+        assert 3 < lab.engine.refresher.behind() < 6, "2,000 values at 400 a second take five seconds, not one"
+        assert not lab.engine.refresher.stalled()
+        lab.declare({f"p{n}": ref for n, ref in enumerate(refs(2_000))}, cache=Cache(refresh=600))
+        await asyncio.sleep(60)
+        assert lab.engine.refresher.behind() == 0
 
 
 async def test_batches_spread_over_the_interval() -> None:

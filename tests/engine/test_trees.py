@@ -13,6 +13,7 @@ from sidecar.core.ports import Gate
 from sidecar.core.refs import Ref, Tree
 from sidecar.core.secret import Secret
 from sidecar.engine.store import Kind
+from sidecar.engine.trees import MOST_GONE
 from sidecar.telemetry import events
 from tests.engine.fakes import FakeSource, ssm
 from tests.engine.world import SSM, Laboratory, laboratory, spec
@@ -71,6 +72,20 @@ async def test_new_parameters_appear_and_deleted_ones_go() -> None:
         await asyncio.sleep(70)
         assert names(lab) == ["app/sub/b"]
         assert lab.engine.store.get(A) is None
+
+
+async def test_what_has_gone_is_remembered_for_those_who_watch() -> None:
+    """Without its value, the latest thousand; what comes back is there again."""
+    async with laboratory() as lab:
+        plant(lab, *(ssm(f"/prod/{n}") for n in range(MOST_GONE + 5)))
+        lab.declare(trees=APP)
+        await asyncio.sleep(30)
+        lab.source.values.clear()
+        await asyncio.sleep(70)
+        gone = lab.engine.trees.gone
+        assert (names(lab), len(gone)) == ([], MOST_GONE)
+        assert all(each.entry.held is None for each in gone.values())
+        assert max(each.entry.generation for each in gone.values()) == lab.engine.store.generation
 
 
 async def test_a_declared_secret_of_the_same_name_wins() -> None:

@@ -103,7 +103,7 @@ def test_dry_run_checks_and_does_nothing(aws: AwsAccount) -> None:
 
 
 def test_signing_keys_have_states_too(aws: AwsAccount) -> None:
-    """Sign and Verify are moto's, behind the same check."""
+    """Sign needs an enabled key and has a quota of its own."""
     kms = aws.client("kms")
     key = kms.create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")["KeyMetadata"]["Arn"]
     asked = {"KeyId": key, "Message": b"x", "SigningAlgorithm": "ECDSA_SHA_256"}
@@ -143,3 +143,46 @@ def test_bad_requests(aws: AwsAccount) -> None:
     """What does not fit KMS's own limits is a ValidationException."""
     kms, key = aws.client("kms"), aws.create_key()
     assert refusal(kms.encrypt, KeyId=key, Plaintext=b"x" * 4097).code == "ValidationException"
+
+
+def test_rsa_pairs_encrypt(aws: AwsAccount) -> None:
+    """An RSA pair encrypts by OAEP, takes no context, and needs its name and algorithm to decrypt."""
+    kms = aws.client("kms")
+    key = kms.create_key(KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["Arn"]
+    for algorithm in ("RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"):
+        asked = {"KeyId": key, "EncryptionAlgorithm": algorithm}
+        closed = kms.encrypt(Plaintext=b"x", **asked)
+        assert (closed["KeyId"], closed["EncryptionAlgorithm"]) == (key, algorithm)
+        assert kms.decrypt(CiphertextBlob=closed["CiphertextBlob"], **asked)["Plaintext"] == b"x"
+    assert refusal(kms.decrypt, CiphertextBlob=b"x" * 256, **asked).code == "InvalidCiphertextException"
+    assert refusal(kms.encrypt, Plaintext=b"x" * 191, **asked).code == "ValidationException"
+    assert refusal(kms.encrypt, Plaintext=b"x", **asked, EncryptionContext=CONTEXT).code == "ValidationException"
+    for call, more in ((kms.encrypt, {"Plaintext": b"x"}), (kms.generate_data_key, {"KeySpec": "AES_256"})):
+        assert refusal(call, KeyId=key, **more).code == "InvalidKeyUsageException"
+
+
+def test_key_policy_shuts_out(aws: AwsAccount) -> None:
+    """Whom the key policy does not admit is told so by KMS, Parameter Store and Secrets Manager in their own words."""
+    key = aws.create_key("alias/app")
+    aws.put_parameter("/p", "x", KeyId="alias/app")
+    aws.put_secret("s", "x", KmsKeyId="alias/app")
+    kms = aws.client("kms")
+    blob = kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+    assert aws.fake.shut_out("alias/app", aws.id, region=aws.region) == key
+    told = refusal(kms.decrypt, CiphertextBlob=blob)
+    assert (told.code, "no resource-based policy allows the kms:Decrypt" in told.message) == (
+        "AccessDeniedException",
+        True,
+    )
+    assert "kms:Decrypt" in refusal(aws.client("ssm").get_parameter, Name="/p", WithDecryption=True).message
+    told = refusal(aws.client("secretsmanager").get_secret_value, SecretId="s")
+    assert told.message == "Access to KMS is not allowed"
+    aws.fake.shut_out(key, region=aws.region)
+    assert kms.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+
+
+def test_key_of_another_region(aws: AwsAccount) -> None:
+    """An ARN names a key of the region that is asked."""
+    key = aws.create_key()
+    told = refusal(aws.client("kms", "us-west-2").encrypt, KeyId=key, Plaintext=b"x")
+    assert (told.code, told.message) == ("NotFoundException", "Invalid arn eu-west-1")

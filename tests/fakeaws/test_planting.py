@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sidecar.fakeaws import secretsmanager, ssm, stores
+from sidecar.fakeaws import kms, secretsmanager, ssm, stores
 from sidecar.fakeaws.planting import Garden, complain, gardener, tend
 from sidecar.fakeaws.seed import BadSeed, parse_seed
 from sidecar.fakeaws.sts import Tokens
@@ -218,3 +218,17 @@ def test_what_cannot_be_changed_stays_as_it_was(bed: Bed) -> None:
     assert bed.plant("parameters: {/a: one}") == 0
     assert bed.plant("parameters: {/a: two}") == 1
     assert bed.parameter("/a")["Value"] == "two"
+
+
+def test_keys_of_every_kind(bed: Bed) -> None:
+    """A key is of the spec, usage and policy that the file says; another spec is another key behind the alias."""
+    bed.plant("keys: {alias/app: {spec: ECC_NIST_P256, shut_out: [reader]}}")
+    key = kms.find_key(bed.account, "eu-west-1", "alias/app")
+    assert key is not None
+    assert (key.key_spec, key.key_usage, kms.beside(key).shut_out) == ("ECC_NIST_P256", "SIGN_VERIFY", ("reader",))
+    bed.plant("keys: {alias/app: {spec: RSA_2048}}")
+    other = kms.find_key(bed.account, "eu-west-1", "alias/app")
+    assert other is not None
+    assert (other.key_spec, other.id == key.id) == ("RSA_2048", False)
+    with pytest.raises(BadSeed, match="a key of ECC_NIST_P256 cannot be one for ENCRYPT_DECRYPT"):
+        bed.plant("keys: {alias/app: {spec: ECC_NIST_P256, usage: ENCRYPT_DECRYPT}}")

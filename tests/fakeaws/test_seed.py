@@ -82,7 +82,7 @@ def test_all_problems_at_once() -> None:
         """)
     assert caught.value.problems == (
         "secret: there is no such section",
-        "keys.alias/k: want one of enabled, disabled, pending-deletion, pending-import; got broken",
+        "keys.alias/k: want one of enabled, disabled, pending-deletion, pending-import, unavailable; got broken",
         "parameters./a: want one of value, type, key, labels; got typ",
         "parameters./b: want a value",
         "parameters./c: want one of String, StringList, SecureString; got Secure",

@@ -46,13 +46,13 @@ def test_replicas_are_found_while_they_are_there(secrets: stores.SecretsManagerB
     assert "a" not in elsewhere
 
 
-def test_symmetric_keys_are_made_without_an_rsa_key() -> None:
-    """Only keys that sign or are RSA get a private key."""
+def test_pairs_are_made_when_they_are_used() -> None:
+    """No key gets a private half before somebody wants it."""
     store = stores.kms_store(ACCOUNT, "eu-west-1")
-    symmetric = store.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", "", None)
-    signing = store.create_key(None, "SIGN_VERIFY", "ECC_NIST_P256", "", None)
-    assert vars(symmetric)["private_key"] is None
-    assert vars(signing)["private_key"] is not None
+    pair = stores.pair_of(store.create_key(None, "SIGN_VERIFY", "ECC_NIST_P256", "", None))
+    assert "private" not in vars(pair)
+    assert pair.der
+    assert "private" in vars(pair)
 
 
 def test_regions_are_awss() -> None:

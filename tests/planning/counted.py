@@ -14,11 +14,13 @@ from prometheus_client import CollectorRegistry
 
 from sidecar.aws.answers import Answer
 from sidecar.aws.identities import Identity, Question
+from sidecar.aws.keys import OwnKeys
+from sidecar.aws.local import Opener
 from sidecar.aws.sessions import Sessions
 from sidecar.aws.sm import SecretsManager
 from sidecar.aws.ssm import ParameterStore
 from sidecar.core.config.models import Config, IdentitySpec
-from sidecar.core.ports import Decrypt, Route
+from sidecar.core.ports import Decrypt, Envelopes, Route
 from sidecar.core.quotas import Limits
 from sidecar.core.refs import SourceKind
 from sidecar.engine.engine import Engine, World
@@ -57,7 +59,7 @@ class MemoryIdentity(Identity):
                 return _secret(str(name))
             case "DescribeSecret", {"SecretId": name}:
                 return {**_named(str(name)), "VersionIdsToStages": {"1": ["AWSCURRENT", "AWSPREVIOUS"]}}
-        return {"Plaintext": b"value"}
+        return {"Plaintext": b"value", "KeyId": f"arn:aws:kms:{REGION}:111111111111:key/own"}
 
     def _page(self, path: str, start: int) -> Mapping[str, object]:
         end = min(start + 10, self.tree_size)
@@ -84,6 +86,11 @@ def _secret(name: str) -> dict[str, object]:
     return {**_named(name), "VersionId": "1", "VersionStages": ["AWSCURRENT"], "SecretString": "value"}
 
 
+def unknown_envelopes() -> Envelopes:
+    """Know nobody who opens messages: there are none here."""
+    raise LookupError
+
+
 @asynccontextmanager
 async def daemon(
     config: Config, *, tree_size: int = 10, stretch: float = 1.0
@@ -94,7 +101,10 @@ async def daemon(
     identity = MemoryIdentity(
         "default", IdentitySpec(), REGION, sessions, known_account="111111111111", tree_size=tree_size
     )
-    stores = {decrypt: ParameterStore(identity, decrypt, metrics) for decrypt in Decrypt}
+    stores = {
+        Decrypt.AWS: ParameterStore(identity, None, metrics),
+        Decrypt.LOCAL: ParameterStore(identity, Opener(OwnKeys(identity, None, metrics), unknown_envelopes), metrics),
+    }
     secrets = SecretsManager(identity, metrics)
     guard = Guard(Limits(config.quotas.share, config.quotas.limits), dice=dice, metrics=metrics)
 

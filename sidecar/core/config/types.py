@@ -16,10 +16,11 @@ from sidecar.core import names, refs, spellings
 from sidecar.core.config import units
 from sidecar.core.config.units import Unwanted, unwanted
 from sidecar.core.errors import BadName, BadRef
+from sidecar.core.keys import PATTERN as KEY_PATTERN
+from sidecar.core.keys import KeyPattern, parse_pattern
 from sidecar.core.ports import Decrypt
 from sidecar.core.quotas import QUOTAS
 from sidecar.core.refs import Ref, SourceKind, Tree
-from sidecar.core.settling import Wait
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -88,6 +89,21 @@ Count = Annotated[
     _scalar("a whole number of at least 1", units.parse_count, int),
     WithJsonSchema({"type": "integer", "minimum": 1}),
 ]
+
+CountOrNone = Annotated[
+    int,
+    _scalar("a whole number", units.parse_count_or_none, int),
+    WithJsonSchema({"type": "integer", "minimum": 0}),
+]
+"""A whole number; 0 switches off what it limits."""
+
+Size = Annotated[
+    int,
+    _scalar("a size such as 100MiB", units.parse_size, int),
+    PlainSerializer(units.size_text),
+    WithJsonSchema({"anyOf": [_text_schema(units.SIZE_PATTERN, "16MiB", "512KiB"), {"type": "integer", "minimum": 0}]}),
+]
+"""Bytes."""
 
 Rate = Annotated[
     float,
@@ -197,11 +213,33 @@ SecretRef = Annotated[
         {
             "type": "string",
             "minLength": 1,
-            "maxLength": refs.MAX_CHARACTERS,
+            "maxLength": refs.MAX_CIPHERTEXT,
             "examples": ["sm:prod/db#password", "ssm:/prod/api-key"],
         }
     ),
 ]
+
+
+def _parse_key(text: str) -> KeyPattern:
+    pattern = parse_pattern(text)
+    if pattern is None:
+        raise unwanted(
+            "a key's ARN, an alias (alias/name or its ARN), or arn:aws:kms:*:111122223333:* for an account", text
+        )
+    return pattern
+
+
+KeyChoice = Annotated[
+    KeyPattern,
+    _scalar("a key's ARN, an alias or an account's keys", _parse_key, KeyPattern),
+    PlainSerializer(lambda pattern: pattern.text),
+    WithJsonSchema(
+        _text_schema(
+            KEY_PATTERN, "arn:aws:kms:eu-west-1:111122223333:key/*", "arn:aws:kms:*:111122223333:*", "alias/app"
+        )
+    ),
+]
+"""Which KMS keys may be used."""
 
 TreePath = Annotated[
     Tree,
@@ -214,50 +252,6 @@ TreePath = Annotated[
 def ref_as_mapping(value: object) -> object:
     """Let a lone reference stand for `{ref: …}`."""
     return {"ref": value} if isinstance(value, str) else value
-
-
-# --- files ---------------------------------------------------------------------------------------------------------
-
-OutputPath = Annotated[
-    str,
-    _scalar("the path of a file", units.parse_output_path),
-    WithJsonSchema(_text_schema("^/", "/run/secrets/db.env")),
-]
-
-
-def _parse_named_field(text: str) -> str:
-    name, hash_sign, field = text.partition("#")
-    if hash_sign and not field:
-        raise Unwanted("want a field behind '#', or no '#'")
-    return f"{_parse_name(name)}{hash_sign}{field}"
-
-
-SecretOrField = Annotated[
-    str,
-    _scalar("a name, or name#field", _parse_named_field),
-    WithJsonSchema({"type": "string", "minLength": 1, "examples": ["db-password", "db#password"]}),
-]
-"""What is declared by this name, or one field of it."""
-
-Text = Annotated[str, _scalar("text", str), WithJsonSchema({"type": "string"})]
-
-Settle = Annotated[
-    Wait,
-    _scalar("durations such as 2s:30s", units.parse_wait, Wait),
-    PlainSerializer(units.wait_text),
-    WithJsonSchema(_text_schema(units.WAIT_PATTERN, "2s:30s")),
-]
-
-SignalName = Annotated[
-    str,
-    _scalar("a signal such as HUP", units.parse_signal),
-    WithJsonSchema({"enum": [*units.SIGNALS, *(f"SIG{name}" for name in units.SIGNALS)]}),
-]
-
-
-def none_is_nothing(value: object) -> object:
-    """Let the word `none` say that nothing is wanted."""
-    return None if value == "none" else value
 
 
 # --- text ----------------------------------------------------------------------------------------------------------

@@ -19,11 +19,9 @@ _MAX_ID: Final = 2**32 - 2  # the highest uid or gid; the next one means "none" 
 _MAX_PORT: Final = 65535
 MAX_UNIX_PATH: Final = 107  # sockaddr_un holds 108 bytes, one of them the closing NUL
 
-SIGNALS: Final = ("ALRM", "CONT", "HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2", "WINCH")
-"""What a program can be told by; each means the same wherever the daemon runs."""
-
 DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
 WAIT_PATTERN: Final = rf"{DURATION_PATTERN[:-1]}(:{DURATION_PATTERN[1:-1]})?$"
+SIZE_PATTERN: Final = r"^[0-9]+(B|KiB|MiB|GiB)?$"
 SHARE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?%$"
 BUDGET_PATTERN: Final = r"^\$[0-9]+(\.[0-9]+)?/month$"
 MODE_PATTERN: Final = r"^(0o)?0?[0-7]{3}$"
@@ -34,6 +32,9 @@ STORE_PATTERN: Final = (
 ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*\$?$"
 
 _DURATION: Final = re.compile(DURATION_PATTERN)
+_SIZE: Final = re.compile(SIZE_PATTERN)
+_BYTES: Final = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
+_LARGEST: Final = 2**50
 _SHARE: Final = re.compile(SHARE_PATTERN)
 _BUDGET: Final = re.compile(BUDGET_PATTERN)
 _MODE: Final = re.compile(MODE_PATTERN)
@@ -148,6 +149,23 @@ def duration_text(seconds: float) -> str:
     return f"{seconds:f}".rstrip("0").rstrip(".") + "s"
 
 
+def parse_size(text: str) -> int:
+    """Give the bytes of `512B`, `16KiB`, `100MiB` or `1GiB`; a bare number is bytes."""
+    if not _SIZE.fullmatch(text):
+        raise unwanted("a size such as 512B, 16KiB, 100MiB or 1GiB", text)
+    unit = text.lstrip("0123456789") or "B"
+    size = int(text.removesuffix(unit)[:20]) * _BYTES[unit]
+    if size > _LARGEST:
+        raise unwanted("at most 1048576GiB", text)
+    return size
+
+
+def size_text(size: int) -> str:
+    """Spell bytes in the largest unit that keeps them whole."""
+    unit = next(unit for unit, length in _BYTES.items() if size and size % length == 0) if size else "B"
+    return f"{size // _BYTES[unit]}{unit}"
+
+
 def parse_share(text: str) -> float:
     """Give the fraction of `10%` or `0.1`: more than nothing, at most all."""
     if _SHARE.fullmatch(text):
@@ -211,22 +229,6 @@ def parse_absolute_path(text: str) -> str:
     return text
 
 
-def parse_output_path(text: str) -> str:
-    """Give the path of something that is written: absolute, and plain enough to have a name to be told by."""
-    path = parse_absolute_path(text)
-    if {"", ".", ".."} & set(path.split("/")[1:]):
-        raise unwanted("an absolute path without '.', '..' or a slash at its end", text)
-    return path
-
-
-def parse_signal(text: str) -> str:
-    """Give the name of a signal without SIG."""
-    name = text.upper().removeprefix("SIG")
-    if name not in SIGNALS:
-        raise unwanted(f"one of {', '.join(SIGNALS)}", text)
-    return name
-
-
 def parse_mode(text: str) -> int:
     """Give the bits of a file mode in octal digits; YAML's unquoted 0660 comes here as text too."""
     if not _MODE.fullmatch(text):
@@ -264,6 +266,13 @@ def parse_count(text: str) -> int:
     """Give a whole number of at least 1."""
     if not _WHOLE.fullmatch(text) or int(text) < 1:
         raise unwanted("a whole number of at least 1", text)
+    return int(text)
+
+
+def parse_count_or_none(text: str) -> int:
+    """Give a whole number, 0 too."""
+    if not _WHOLE.fullmatch(text):
+        raise unwanted("a whole number", text)
     return int(text)
 
 

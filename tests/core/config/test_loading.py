@@ -222,7 +222,7 @@ identities: {default: {endpoint_url: "http://user:hunter2@x", external_id: "hunt
         "sidecar.yaml line 8, secrets.via: want an identity that stands under identities, got nobody",
         (
             "sidecar.yaml line 9, secrets.bad: the reference begins with no scheme that is known. Write it as"
-            " ssm:/path/name, sm:name, or an ARN of either."
+            " ssm:/path/name, sm:name, an ARN of either, or kms: and base64."
         ),
         "sidecar.yaml line 10, trees.app: a tree is a path of Parameter Store. Write it as ssm:/path/.",
         (
@@ -256,12 +256,12 @@ identities: {default: {endpoint_url: "http://user:hunter2@x", external_id: "hunt
         ("secrets: {a: {ref: {}}}", "secrets.a.ref: want a reference such as sm:prod/db#password, got a mapping"),
         ("secrets: {a: {ref: }}", "secrets.a.ref: want a reference such as sm:prod/db#password, got nothing"),
         (
-            "secrets: {a: 'kms:AQ'}",
-            "secrets.a: this version does not read kms: references. Use ssm: or sm:, or a later version.",
+            "secrets: {a: 'kms:A b'}",
+            "secrets.a: the ciphertext holds a space. Within a URL write '+' as %2B, or use URL-safe base64.",
         ),
         ("secrets: text", "secrets: want a mapping, got text"),
         ("secrets: {a: {ref: 'sm:x', required: }}", "secrets.a.required: want true or false, got nothing"),
-        ("failover: {s3: [a, b]}", "failover.s3: want one of ssm, sm, got s3"),
+        ("failover: {s4: [a, b]}", "failover.s4: want one of ssm, sm, kms, s3, got s4"),
         (
             "failover: {sm: ['a b', default]}",
             "failover.sm.0: want letters, digits, '.', '_' and '-', 64 at most, got a b",
@@ -283,8 +283,8 @@ identities: {default: {endpoint_url: "http://user:hunter2@x", external_id: "hunt
         (
             "quotas: {limits: {ssm.gett: 1}}",
             (
-                "quotas.limits.ssm.gett: want one of kms.symmetric, sm.batch, sm.describe, sm.get, sm.list, ssm.get,"
-                " ssm.path, or service.Operation, got ssm.gett"
+                "quotas.limits.ssm.gett: want one of kms.ecc, kms.rsa, kms.symmetric, sm.batch, sm.describe, sm.get,"
+                " sm.list, ssm.get, ssm.path, or service.Operation, got ssm.gett"
             ),
         ),
         ("on_demand: {allow: ['']}", 'on_demand.allow.0: want a glob such as "db-*", got nothing'),

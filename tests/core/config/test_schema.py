@@ -53,7 +53,10 @@ def test_the_examples_of_the_reference_fit(text: str) -> None:
         "quotas: {share: 2}",
         "fleet: {store: 'http://x', name: a}",
         "fleet: {store: 'redis://x'}",
-        "failover: {s3: [a, b]}",
+        "failover: {s4: [a, b]}",
+        "kms: {allow_keys: [mine]}",
+        "kms: {data_key_cache: {max_bytes: much}}",
+        "kms: {data_key_cache: {max_messages: -1}}",
         "identities: {default: {region: here}}",
         "log: {level: loud}",
     ],
@@ -84,6 +87,7 @@ SECTIONS = {
         ("listen", "Listen"),
         ("quotas", "Quotas"),
         ("fleet", "Fleet"),
+        ("kms", "Kms"),
         ("metrics", "MetricsSpec"),
         ("log", "Log"),
     ]
@@ -94,15 +98,10 @@ def keys() -> set[str]:
     """Give the dotted path of every key, <name> standing for a free one."""
     defs = SCHEMA["$defs"]
     found = set(SCHEMA["properties"])
-    for section in ("on_demand", "cache", "listen", "quotas", "fleet", "metrics", "log"):
+    for section in ("on_demand", "cache", "listen", "quotas", "fleet", "kms", "metrics", "log"):
         found |= {f"{section}.{key}" for key in SECTIONS[section]}
     found |= {f"fleet.password.{key}" for key in defs["InFile"]["properties"]}
-    for prefix, name in (
-        ("files[]", "FileSpec"),
-        ("files[].on_change", "OnChange"),
-        ("files[].on_change.http", "HttpHook"),
-    ):
-        found |= {f"{prefix}.{key}" for key in defs[name]["properties"]}
+    found |= {f"kms.data_key_cache.{key}" for key in defs["DataKeyCache"]["properties"]}
     found |= {f"listen.unix.{key}" for key in defs["Unix"]["properties"]}
     for prefix, name in [("secrets.<name>", "SecretSpec"), ("trees.<name>", "TreeSpec"), ("access[]", "AccessRule")]:
         found |= {f"{prefix}.{key}" for key in defs[name]["properties"]}
@@ -118,11 +117,12 @@ def test_the_reference_describes_every_key() -> None:
         "quotas",
         "fleet",
         "fleet.password",
+        "kms",
+        "kms.data_key_cache",
         "metrics",
         "log",
         "listen.unix",
         "access[].gid",
-        "files[].on_change.http",
     }
 
 

@@ -76,5 +76,5 @@ def test_globs_are_any_text_in_one_line() -> None:
 def test_quotas_have_a_row_or_are_an_operation_s_own() -> None:
     """A slip in a quota's name would be a limit that nothing obeys."""
     assert [TypeAdapter(QuotaName).validate_python(name) for name in ("ssm.get", "sts.AssumeRole")]
-    with pytest.raises(ValidationError, match=r"want one of kms\.symmetric, .*, or service\.Operation, got ssm\.path2"):
+    with pytest.raises(ValidationError, match=r"want one of kms\.ecc, .*, or service\.Operation, got ssm\.path2"):
         TypeAdapter(QuotaName).validate_python("ssm.path2")
