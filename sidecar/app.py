@@ -212,6 +212,7 @@ class App:
             log.warning(events.CONFIG_WARNED, what="listen has changed: that takes effect at the next start")
         if not is_same_fleet(config.fleet, before.fleet):
             log.warning(events.CONFIG_WARNED, what="fleet has changed: all but its share is for the next start")
+        self._house.adopt(config)
         if ways_to_aws(config) != ways_to_aws(before):
             self._become(aws, changed_identities(before, config))
         self._services.permits, self._services.audit = permits, config.log.audit

@@ -23,6 +23,7 @@ from sidecar.telemetry import Metrics
 
 if TYPE_CHECKING:
     from sidecar.engine.leasing import Leasing  # at run time only where there is a fleet
+    from sidecar.envelope.messages import Messages  # at run time only where there is a message
 
 
 class Household:
@@ -36,6 +37,7 @@ class Household:
         """Find the way to AWS; raises ConfigError where an identity lacks its region."""
         self._config = config
         self._metrics = metrics
+        self._messages: Messages | None = None
         self.clock = SystemClock()
         self.aws = self.way_to_aws(config)
         self.aws.check_regions(identities_of(config) | store_identities(config))
@@ -43,7 +45,28 @@ class Household:
     def way_to_aws(self, config: Config) -> Aws:
         """Build a way to AWS by a configuration's identities; nothing is asked yet."""
         keys = config.kms.allow_keys
-        return Aws(config.identities, config.failover, self._metrics, self._learn_account, allow_keys=keys)
+        return Aws(
+            config.identities,
+            config.failover,
+            self._metrics,
+            self._learn_account,
+            allow_keys=keys,
+            envelopes=self.envelopes,
+        )
+
+    def envelopes(self) -> "Messages":
+        """Give who opens and seals Encryption SDK messages, made when there is the first one."""
+        if self._messages is None:
+            from sidecar.envelope.messages import Messages  # noqa: PLC0415 -- only where there is a message
+
+            self._messages = Messages(self._config.kms.data_key_cache, self.clock, self._metrics)
+        return self._messages
+
+    def adopt(self, config: Config) -> None:
+        """Keep the data keys as a changed configuration says."""
+        self._config = config
+        if self._messages is not None:
+            self._messages.limits = config.kms.data_key_cache
 
     def build(self, tasks: asyncio.TaskGroup) -> None:
         """Build the engine, whose checks are children of `tasks`."""

@@ -41,6 +41,8 @@ from sidecar.fakeaws.weather import FaultKind
 from sidecar.planning.plan import Wishes, build_plan
 from sidecar.telemetry import (
     CacheResult,
+    DataKeyResult,
+    DataKeyUse,
     Gauges,
     HttpRoute,
     KmsReason,
@@ -233,6 +235,7 @@ def _families() -> list[Family]:
     """Scrape a daemon that has one of everything."""
     metrics = Metrics(CollectorRegistry())
     reading = QuotaReading(Scope("111111111111", "eu-west-1"), "ssm.get", 40, 4, 4, 0, 0, 0, 0, leased=2.5)
+    metrics.expect_data_keys()
     gauges = Gauges(lambda: [reading], lambda: [SecretGauge("db", State.FRESH, 1.0)], dict, bool)
     metrics.read(gauges, PerSecret.ON)
     return [
@@ -266,6 +269,8 @@ class TestMetrics:
         expected: dict[str, list[str]] = {
             "`outcome`": list(Outcome),
             "`reason` of `sidecar_retries_total`": list(RETRIED),
+            "`use` of `sidecar_data_keys_total`": list(DataKeyUse),
+            "`result` of `sidecar_data_keys_total`": list(DataKeyResult),
             "`reason` of `sidecar_kms_charges_total`": list(KmsReason),
             "`result` of `sidecar_cache_requests_total`": list(CacheResult),
             "`result` of `sidecar_refreshes_total`": list(Refreshed),

@@ -5,14 +5,12 @@
 
 import base64
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 from weakref import WeakKeyDictionary
-
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sidecar.fakeaws import stores
 from sidecar.fakeaws.pairs import CURVES, RSA_SIZES, Pair
@@ -22,7 +20,6 @@ from sidecar.fakeaws.wire import AwsError, Json, Params
 SYMMETRIC: Final = "kms.symmetric"
 _QUOTAS: Final = {"RSA": "kms.rsa", "ECC": "kms.ecc"}
 _DRY_RUN_STATUS: Final = 412
-_MESSAGE: Final = b"\x02\x05\x78"  # as an Encryption SDK message of version 2 begins
 _SYMMETRIC_SPEC: Final = "SYMMETRIC_DEFAULT"
 _KEY_ID_LENGTH: Final = 36  # moto's ciphertext begins with the key's id
 
@@ -176,20 +173,24 @@ def _open_with_any(key: stores.Key, ciphertext: bytes, context: dict[str, str]) 
 
 
 def seal_message(visit: Visit, key: stores.Key, plaintext: bytes, context: dict[str, str]) -> bytes:
-    """Encrypt more than KMS takes, under a data key; what begins like an Encryption SDK message stands for one."""
-    data_key, nonce = secrets.token_bytes(32), secrets.token_bytes(12)
-    wrapped = seal(visit, key, data_key, context)
-    header = _MESSAGE + len(wrapped).to_bytes(2) + wrapped + nonce
-    return header + AESGCM(data_key).encrypt(nonce, plaintext, header)
+    """Encrypt more than KMS takes: an Encryption SDK message, its data key charged to the caller."""
+    from sidecar.fakeaws import messages  # noqa: PLC0415 -- the SDK is large, and few parameters are advanced
+
+    return messages.seal_message(plaintext, key.arn, context, lambda data, more: seal(visit, key, data, dict(more)))
 
 
 def unseal_message(visit: Visit, message: bytes, context: dict[str, str]) -> tuple[bytes, stores.Key]:
     """Decrypt what `seal_message` made."""
-    begin = len(_MESSAGE) + 2
-    end = begin + int.from_bytes(message[len(_MESSAGE) : begin])
-    data_key, key = unseal(visit, message[begin:end], context)
-    header = message[: end + 12]
-    return AESGCM(data_key).decrypt(message[end : end + 12], message[end + 12 :], header), key
+    from sidecar.fakeaws import messages  # noqa: PLC0415 -- as above
+
+    used: list[stores.Key] = []
+
+    def unwrap(blob: bytes, _: Mapping[str, str]) -> bytes:
+        data_key, key = unseal(visit, blob, context)
+        used.append(key)
+        return data_key
+
+    return messages.unseal_message(message, unwrap), used[0]
 
 
 def _key_of(visit: Visit, ciphertext: bytes) -> stores.Key:

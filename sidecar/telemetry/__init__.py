@@ -4,12 +4,24 @@ Must not decide what is counted or told, nor where it is served: the rooms call 
 """
 
 from sidecar.telemetry.counts import Gauges, SecretGauge
-from sidecar.telemetry.labels import ON_DEMAND, CacheResult, HttpRoute, KmsReason, Listener, Outcome, Refreshed
+from sidecar.telemetry.labels import (
+    ON_DEMAND,
+    CacheResult,
+    DataKeyResult,
+    DataKeyUse,
+    HttpRoute,
+    KmsReason,
+    Listener,
+    Outcome,
+    Refreshed,
+)
 from sidecar.telemetry.metrics import Metrics
 
 __all__ = [
     "ON_DEMAND",
     "CacheResult",
+    "DataKeyResult",
+    "DataKeyUse",
     "Gauges",
     "HttpRoute",
     "KmsReason",

@@ -12,7 +12,18 @@ from typing import Final, NamedTuple
 from sidecar.core.freshness import State
 from sidecar.core.ports import Priority
 from sidecar.core.quotas import PAIRS, QUOTAS, QuotaReading
-from sidecar.telemetry.labels import OPERATIONS, SERVED, CacheResult, HttpRoute, KmsReason, Listener, Outcome, Refreshed
+from sidecar.telemetry.labels import (
+    OPERATIONS,
+    SERVED,
+    CacheResult,
+    DataKeyResult,
+    DataKeyUse,
+    HttpRoute,
+    KmsReason,
+    Listener,
+    Outcome,
+    Refreshed,
+)
 
 REQUEST_BUCKETS: Final = (0.05, 0.25, 1.0, 5.0)
 WAIT_BUCKETS: Final = (0.1, 1.0, 10.0)
@@ -70,6 +81,7 @@ class Counts:
         self.quota_refusals: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self.retries: defaultdict[tuple[str, str, str, Outcome], int] = defaultdict(int)
         self.quota_waits = {key: Histogram(WAIT_BUCKETS) for key in product(sorted(QUOTAS - PAIRS), Priority)}
+        self.data_keys: dict[tuple[DataKeyUse, DataKeyResult], int] = {}  # none where there are no envelopes
         self.cache_answers = dict.fromkeys(CacheResult, 0)
         self.refreshes = dict.fromkeys(Refreshed, 0)
         self.changes: defaultdict[str, int] = defaultdict(int)

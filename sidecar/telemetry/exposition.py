@@ -32,6 +32,7 @@ EVERY_NAME: Final = "*"
 
 ENTRY_KINDS: Final = ("declared", "tree", ON_DEMAND)
 
+_DATA_KEY: Final = ("use", "result")
 _QUOTA: Final = ("account", "region", "quota")
 _Label = TypeVar("_Label", bound=str)
 
@@ -74,6 +75,8 @@ class Exposition(Collector):
         seconds = counts.request_seconds.items()
         yield _histogram("sidecar_aws_request_seconds", "Time of one attempt.", operation, seconds)
         yield _counter("sidecar_aws_cost_dollars", "List prices; an estimate.", ("service",), _by(dollars(counts)))
+        if data_keys := counts.data_keys:
+            yield _counter("sidecar_data_keys", "Data keys wanted; a hit asks no KMS.", _DATA_KEY, data_keys.items())
         charges = _by(counts.kms_charges)
         yield _counter("sidecar_kms_charges", "KMS calls behind the plaintexts returned.", ("reason",), charges)
 

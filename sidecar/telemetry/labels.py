@@ -26,6 +26,21 @@ class KmsReason(StrEnum):
     SM = "sm"
 
 
+class DataKeyUse(StrEnum):
+    """What a data key was wanted for."""
+
+    ENCRYPT = "encrypt"
+    DECRYPT = "decrypt"
+
+
+class DataKeyResult(StrEnum):
+    """Whether KMS was asked for a data key: a hit is a call saved."""
+
+    HIT = "hit"
+    MISS = "miss"
+    OFF = "off"  # the cache is off
+
+
 class CacheResult(StrEnum):
     """What a look-up by a local caller found."""
 

@@ -5,6 +5,7 @@ Counting is on the path of every cache hit: no lock, no await, well under a micr
 
 import asyncio
 from collections.abc import Collection, Iterable
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -16,7 +17,17 @@ from sidecar.core.ports import Priority
 from sidecar.core.quotas import Scope
 from sidecar.telemetry.counts import HTTP_BUCKETS, REQUEST_BUCKETS, WAIT_BUCKETS, Counts, Gauges, Histogram
 from sidecar.telemetry.exposition import Exposition
-from sidecar.telemetry.labels import ON_DEMAND, CacheResult, HttpRoute, KmsReason, Listener, Outcome, Refreshed
+from sidecar.telemetry.labels import (
+    ON_DEMAND,
+    CacheResult,
+    DataKeyResult,
+    DataKeyUse,
+    HttpRoute,
+    KmsReason,
+    Listener,
+    Outcome,
+    Refreshed,
+)
 
 
 class _Collected(Collector):
@@ -97,6 +108,15 @@ class Metrics:
     def quota_refused(self, scope: Scope, quota: str) -> None:
         """Count a request that was not sent, as its deadline would have come before its turn."""
         self._counts.quota_refusals[scope.account, scope.region, quota] += 1
+
+    def expect_data_keys(self) -> None:
+        """Have the series of data keys from now on, at 0."""
+        for key in product(DataKeyUse, DataKeyResult):
+            self._counts.data_keys.setdefault(key, 0)
+
+    def data_key_used(self, use: DataKeyUse, result: DataKeyResult) -> None:
+        """Count one message that wanted a data key."""
+        self._counts.data_keys[use, result] += 1
 
     def cache_answered(self, result: CacheResult) -> None:
         """Count one look-up by a local caller."""

@@ -1,0 +1,55 @@
+"""Values that lie encrypted in the configuration."""
+
+import base64
+
+import aws_encryption_sdk
+import botocore.session
+import pytest
+from aws_encryption_sdk.key_providers.kms import StrictAwsKmsMasterKeyProvider
+
+from tests.aws_fixtures import AwsAccount
+from tests.e2e.conftest import Start
+
+
+def kms_ref(blob: bytes) -> str:
+    """Refer to a ciphertext."""
+    return f"kms:{base64.urlsafe_b64encode(blob).decode()}"
+
+
+def message(aws: AwsAccount, key: str, plaintext: bytes, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Encrypt as anybody's Encryption SDK does."""
+    for name, value in aws.env.items():
+        monkeypatch.setenv(name, value)
+    provider = StrictAwsKmsMasterKeyProvider(key_ids=[key], botocore_session=botocore.session.Session())
+    sealed, _ = aws_encryption_sdk.EncryptionSDKClient().encrypt(source=plaintext, key_provider=provider)
+    return bytes(sealed)
+
+
+def test_ciphertext_in_the_configuration_is_served(
+    aws: AwsAccount, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KMS's and the SDK's, each opened once; what does not open is told in one line and disturbs nobody.
+
+    A rotation of the key is not seen, and no ciphertext is logged.
+    """
+    key = aws.create_key()
+    blob = aws.client("kms").encrypt(KeyId=key, Plaintext=b'{"password": "small"}')["CiphertextBlob"]
+    large = message(aws, key, b"large" * 2000, monkeypatch)
+    secrets = {"small": f"{kms_ref(blob)}#password", "large": kms_ref(large)}
+    bad = {"altered": blob[:-1] + bytes([blob[-1] ^ 1]), "cut": large[:-9], "odd": b"\x02\xff\xff" + large[3:]}
+    spoilt = {name: {"ref": kms_ref(odd), "required": False} for name, odd in bad.items()}
+    aws.fake.forget_requests()
+    daemon = start(secrets={**secrets, **spoilt})
+    assert (daemon.value("small").body, daemon.value("large").body) == (b"small", b"large" * 2000)
+    for name, kind in (("altered", "bad-ciphertext"), ("cut", "bad-ciphertext"), ("odd", "undecryptable")):
+        answer = daemon.value(name)
+        assert (answer.status, answer.json["type"]) == (502, f"urn:sidecar:problem:{kind}")
+        assert "kms:" in answer.json["detail"]
+    asked = aws.fake.counts()["kms.Decrypt"]
+    aws.client("kms").rotate_key_on_demand(KeyId=key)
+    daemon.refresh("small", "large")
+    assert daemon.value("small").body == b"small"
+    assert aws.fake.counts()["kms.Decrypt"] == asked
+    log = daemon.log.text
+    assert "Traceback" not in log
+    assert not any(kms_ref(each)[:80] in log for each in (blob, large, *bad.values()))
