@@ -30,11 +30,10 @@ from sidecar.core.access import Declared, Globs, build_access
 from sidecar.core.config.models import Config, Fleet, Listen
 from sidecar.core.config.units import duration_text
 from sidecar.core.errors import ConfigError, Problem
+from sidecar.core.files import FileReading
 from sidecar.core.outlook import SLOW_START, Outlook
 from sidecar.core.ports import Gate, Priority
 from sidecar.core.quotas import Scope
-from sidecar.engine.engine import Engine
-from sidecar.engine.guard import Guard
 from sidecar.footprint import give_back_code, spare_from_collection
 from sidecar.household import Household, identities_of, limits_of
 from sidecar.planning.plan import foresee
@@ -42,7 +41,7 @@ from sidecar.telemetry import Gauges, Metrics, events
 from sidecar.telemetry.logs import set_up_logs
 
 if TYPE_CHECKING:
-    pass  # at run time only where there is a fleet
+    from sidecar.outputs.files import Files, Prepared  # at run time only where there are files
 
 log = structlog.get_logger()
 
@@ -118,17 +117,18 @@ class App:
         self._reading = asyncio.Lock()  # the last of two reloads wins
         self._discovered: Mapping[Scope, Mapping[str, float]] = {}
         self._discovery: asyncio.Task[None] | None = None
+        self._files: Files | None = None
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain; raises ConfigError or BindError before anything is served."""
-        permits = build_permits(self._config)
+        permits, files = build_permits(self._config), prepare_files(self._config)
         metrics = Metrics(CollectorRegistry())  # at zero before anything can be asked
         self._house = Household(self._config, metrics)
         listeners = Listeners.bind(self._config.listen, any_ops_port=self._any_ops_port)
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._build(metrics, permits)
-                self._tasks.create_task(self._serve(listeners), name="serve")
+                self._tasks.create_task(self._serve(listeners, files), name="serve")
         except* _Stopped:
             log.info(events.DAEMON_STOPPED)
         finally:
@@ -149,11 +149,12 @@ class App:
             localise=self._house.localise,
             audit=config.log.audit,
             outlook=foresee(config, self._house.aws.region),
+            files=self._read_files,
         )
         self._engine.refresher.on_sweep = self._services.prune
-        metrics.read(gauges_of(self._engine, self._guard), config.metrics.per_secret)
+        metrics.read(self._gauges(), config.metrics.per_secret)
 
-    async def _serve(self, listeners: Listeners) -> None:
+    async def _serve(self, listeners: Listeners, files: "Sequence[Prepared]") -> None:
         interface = Interface(self._services)
         if listeners.ops:
             await interface.serve_ops(listeners.ops)  # first, so that a failing start can be seen
@@ -171,6 +172,7 @@ class App:
         leases = self._tasks.create_task(self._leasing.run(), name="leases") if self._leasing else None
         self._tasks.create_task(self._engine.refresher.run(), name="refresher")
         self._tasks.create_task(self._tell_readiness(), name="readiness")
+        await self._keep_files(files)
         self._discover()
         self._on_bound(where)
         await self._stop.wait()
@@ -204,6 +206,7 @@ class App:
         permits = build_permits(config)
         aws = self._house.way_to_aws(config)
         aws.check_regions(identities_of(config))
+        files = await asyncio.to_thread(prepare_files, config)
         outlook = await asyncio.to_thread(foresee, config, aws.region)
         before, self._config = self._config, config
         set_up_logs(config.log.level, config.log.format, sys.stderr)
@@ -217,14 +220,44 @@ class App:
             self._become(aws, changed_identities(before, config))
         self._services.permits, self._services.audit = permits, config.log.audit
         self._guard.adopt(limits_of(config, self._discovered))
-        self._services.metrics.read(gauges_of(self._engine, self._guard), config.metrics.per_secret)
+        self._services.metrics.read(self._gauges(), config.metrics.per_secret)
         self._services.outlook = outlook
         tell_budget(outlook)
         self._engine.declare(config, outlook.factor)
+        await self._keep_files(files)
         spare_from_collection()
         if asks_of(config) != asks_of(before):
             self._discover()
         log.info(events.CONFIG_RELOADED, secrets=len(config.secrets), trees=len(config.trees))
+
+    async def _keep_files(self, prepared: "Sequence[Prepared]") -> None:
+        """Keep these files from now on, those that were kept before no longer."""
+        if self._files is None and prepared:
+            from sidecar.outputs.delivery import Around  # noqa: PLC0415 -- only where there are files
+            from sidecar.outputs.files import Files  # noqa: PLC0415 -- likewise
+            from sidecar.outputs.values import Values  # noqa: PLC0415 -- likewise
+
+            clock = self._engine.readings.clock
+            around = Around(Values(self._engine), self._services.metrics, clock.wall, random.random)
+            self._files = Files(around, SystemAccounts(), self._tasks)
+        if self._files:
+            await self._files.adopt(prepared)
+
+    def _read_files(self) -> Iterable[FileReading]:
+        return self._files.readings() if self._files else ()
+
+    def _gauges(self) -> Gauges:
+        """Tell the metrics where to read how things stand."""
+        engine, readings = self._engine, self._engine.readings
+        return Gauges(
+            quotas=self._guard.readings,
+            secrets=readings.gauges,
+            entries=readings.entries,
+            ready=readings.ready,
+            stretch=lambda: engine.policies.stretch,
+            behind=engine.refresher.behind,
+            files=self._read_files,
+        )
 
     def _discover(self) -> None:
         """Learn from now on what the accounts' quotas really are, where that is wanted."""
@@ -302,6 +335,15 @@ def build_permits(config: Config) -> Permits:
     return Permits(build_access(config.access, SystemAccounts()), declared, Globs(config.on_demand.allow))
 
 
+def prepare_files(config: Config) -> "list[Prepared]":
+    """Read the templates of files, and look at their folders; raises ConfigError."""
+    if not config.files:
+        return []
+    from sidecar.outputs.files import prepare_files as prepare  # noqa: PLC0415 -- only where there are files
+
+    return prepare(config)
+
+
 def is_same_fleet(one: Fleet | None, other: Fleet | None) -> bool:
     """Decide whether two configurations mean one fleet, whatever its share."""
     if one is None or other is None:
@@ -339,16 +381,3 @@ def changed_identities(before: Config, after: Config) -> list[str]:
     if (before.failover, before.kms.allow_keys) != (after.failover, after.kms.allow_keys):
         return list(before.identities)
     return [name for name, spec in before.identities.items() if after.identities.get(name) != spec]
-
-
-def gauges_of(engine: Engine, guard: Guard) -> Gauges:
-    """Tell the metrics where to read how things stand."""
-    readings = engine.readings
-    return Gauges(
-        guard.readings,
-        readings.gauges,
-        readings.entries,
-        readings.ready,
-        stretch=lambda: engine.policies.stretch,
-        behind=engine.refresher.behind,
-    )

@@ -31,6 +31,7 @@ from sidecar.client import UnixConnection
 from sidecar.core import errors, prices
 from sidecar.core.config.loading import load
 from sidecar.core.config.types import PerSecret
+from sidecar.core.files import FileReading, FileState
 from sidecar.core.freshness import State
 from sidecar.core.ports import Priority
 from sidecar.core.quotas import QUOTAS, QuotaReading, Scope, default_limit
@@ -43,7 +44,9 @@ from sidecar.telemetry import (
     CacheResult,
     DataKeyResult,
     DataKeyUse,
+    FileResult,
     Gauges,
+    HookResult,
     HttpRoute,
     KmsReason,
     Listener,
@@ -236,7 +239,8 @@ def _families() -> list[Family]:
     metrics = Metrics(CollectorRegistry())
     reading = QuotaReading(Scope("111111111111", "eu-west-1"), "ssm.get", 40, 4, 4, 0, 0, 0, 0, leased=2.5)
     metrics.expect_data_keys()
-    gauges = Gauges(lambda: [reading], lambda: [SecretGauge("db", State.FRESH, 1.0)], dict, bool)
+    file = FileReading("/run/x", FileState.CURRENT, None, "", "")
+    gauges = Gauges(lambda: [reading], lambda: [SecretGauge("db", State.FRESH, 1.0)], files=lambda: [file])
     metrics.read(gauges, PerSecret.ON)
     return [
         Family(
@@ -274,6 +278,9 @@ class TestMetrics:
             "`reason` of `sidecar_kms_charges_total`": list(KmsReason),
             "`result` of `sidecar_cache_requests_total`": list(CacheResult),
             "`result` of `sidecar_refreshes_total`": list(Refreshed),
+            "`result` of `sidecar_file_writes_total`": list(FileResult),
+            "`result` of `sidecar_file_hooks_total`": list(HookResult),
+            "`state` of `sidecar_files`": list(FileState),
             "`kind`": list(ENTRY_KINDS),
             "`state`": [state.name.lower() for state in State],
             "`priority`": [priority.name.lower() for priority in Priority],

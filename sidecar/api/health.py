@@ -12,6 +12,7 @@ from sidecar.api.answers import JSON, UNCACHED, Answer, json_answer, timestamp, 
 from sidecar.api.asks import Ask
 from sidecar.api.descriptions import describe, visible
 from sidecar.api.services import Services
+from sidecar.core.files import FileReading
 from sidecar.core.leases import FleetReading
 from sidecar.core.outlook import Stretch
 from sidecar.core.quotas import QuotaReading
@@ -57,6 +58,7 @@ async def serve_status(services: Services, ask: Ask) -> Answer:
         status["polling"] = _polling(services.engine.refresher.behind(), readings)
         if leasing := services.guard.leasing:
             status["fleet"] = _fleet(leasing.reading(), services.engine.readings.clock.wall())
+        status["files"] = [_file(reading) for reading in services.files()]
         status["budget"] = _budget(services.outlook.stretch)
     secrets = [to_json(describe(services, target)) async for target in visible(services, ask)]
     return Answer(HTTPStatus.OK, f'{to_json(status)[:-1]}, "secrets": [{", ".join(secrets)}]}}'.encode(), JSON)
@@ -112,6 +114,16 @@ def _quota(reading: QuotaReading) -> dict[str, object]:
         "throttled": reading.throttled,
         "refused": reading.refused,
         "leased": reading.leased,
+    }
+
+
+def _file(reading: FileReading) -> dict[str, object]:
+    return {
+        "path": reading.path,
+        "state": reading.state.value,
+        "written_at": timestamp(reading.written_at),
+        "reason": reading.why or None,
+        "mend": reading.mend or None,
     }
 
 

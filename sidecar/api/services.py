@@ -3,12 +3,13 @@
 Must not do anything by itself.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from sidecar.api.bodies import Bodies
 from sidecar.api.patience import Patience
 from sidecar.api.permits import Permits
+from sidecar.core.files import FileReading
 from sidecar.core.outlook import Outlook
 from sidecar.core.refs import Ref
 from sidecar.engine.engine import Engine
@@ -32,6 +33,7 @@ class Services:
     localise: Localise  # an ARN of one's own becomes the name that rules are written for; raises BadRef
     audit: bool = False
     outlook: Outlook = field(default_factory=Outlook)
+    files: Callable[[], Iterable[FileReading]] = tuple
     bodies: Bodies = field(default_factory=Bodies)
     patience: Patience = field(default_factory=Patience)
 

@@ -14,6 +14,8 @@ from sidecar.cli.sockets import connect
 from sidecar.cli.tables import (
     Record,
     budget_line,
+    file_reasons,
+    files_table,
     fleet_line,
     moment,
     polling_line,
@@ -63,6 +65,10 @@ def page(status: Record) -> Iterator[str]:
     if troubles := list(reasons(secrets)):
         yield ""
         yield from troubles
+    if files := _records(status, "files"):
+        yield ""
+        yield from files_table(files, now)
+        yield from file_reasons(files)
     if quotas := _records(status, "quotas"):
         yield ""
         yield from quotas_table(quotas)

@@ -63,6 +63,18 @@ def polling_line(polling: Record) -> str | None:
     return f"checks are {span(behind)} late: {'they wait for ' + ', '.join(quotas) if quotas else 'AWS is slow'}"
 
 
+def files_table(files: Iterable[Record], now: datetime) -> Iterator[str]:
+    """Show each file that is kept: how it stands, and how long ago it was written."""
+    yield from columns([("FILE", "STATE", "WRITTEN"), *(_file_row(file, now) for file in files)])
+
+
+def file_reasons(files: Iterable[Record]) -> Iterator[str]:
+    """Say of each file that has trouble what it is and what to do."""
+    for file in files:
+        if reason := text(file, "reason"):
+            yield f"{text(file, 'path')}: {reason}. {text(file, 'mend')}".rstrip()
+
+
 def start_line(status: Record) -> str | None:
     """Say that a start takes long by itself, while it does."""
     seconds = status.get("start_estimate_seconds")
@@ -147,6 +159,12 @@ def _secret_row(secret: Record, now: datetime) -> Sequence[str]:
         f"in {span((due - now).total_seconds())}" if due else "-",
         text(secret, "ref"),
     )
+
+
+def _file_row(file: Record, now: datetime) -> Sequence[str]:
+    written = moment(file, "written_at")
+    ago = f"{span((now - written).total_seconds())} ago" if written else "-"
+    return (text(file, "path"), text(file, "state"), ago)
 
 
 def _number(record: Record, key: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from typing import Final, NamedTuple
 
+from sidecar.core.files import FileReading
 from sidecar.core.freshness import State
 from sidecar.core.ports import Priority
 from sidecar.core.quotas import PAIRS, QUOTAS, QuotaReading
@@ -18,6 +19,8 @@ from sidecar.telemetry.labels import (
     CacheResult,
     DataKeyResult,
     DataKeyUse,
+    FileResult,
+    HookResult,
     HttpRoute,
     KmsReason,
     Listener,
@@ -50,6 +53,7 @@ class Gauges(NamedTuple):
     ready: Callable[[], bool] = bool
     stretch: Callable[[], float] = lambda: 1.0  # of all intervals
     behind: Callable[[], float] = lambda: 0.0  # seconds by which the earliest check is late
+    files: Callable[[], Iterable[FileReading]] = tuple
 
 
 class Histogram:
@@ -83,6 +87,8 @@ class Counts:
         self.quota_waits = {key: Histogram(WAIT_BUCKETS) for key in product(sorted(QUOTAS - PAIRS), Priority)}
         self.data_keys: dict[tuple[DataKeyUse, DataKeyResult], int] = {}  # none where there are no envelopes
         self.cache_answers = dict.fromkeys(CacheResult, 0)
+        self.files = dict.fromkeys(FileResult, 0)
+        self.hooks = dict.fromkeys(HookResult, 0)
         self.refreshes = dict.fromkeys(Refreshed, 0)
         self.changes: defaultdict[str, int] = defaultdict(int)
         self.changes_of_gone = 0  # of names that are no more: what is counted never shrinks

@@ -44,6 +44,14 @@ FLEET_STORE_LOST: Final = "fleet_store_lost"
 FLEET_STORE_FOUND: Final = "fleet_store_found"
 FLEET_SHARES_DIFFER: Final = "fleet_shares_differ"
 
+# Files
+FILE_WRITTEN: Final = "file_written"
+FILE_FAILED: Final = "file_failed"
+FILE_RECOVERED: Final = "file_recovered"
+HOOK_FIRED: Final = "hook_fired"
+HOOK_FAILED: Final = "hook_failed"
+HOOK_RECOVERED: Final = "hook_recovered"
+
 # Local callers
 REQUEST_CRASHED: Final = "request_crashed"
 SECRET_ACCESSED: Final = "secret_accessed"  # noqa: S105 -- an event

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from sidecar.core import prices
 from sidecar.core.config.types import PerSecret
+from sidecar.core.files import FileState
 from sidecar.core.freshness import State
 from sidecar.core.quotas import QuotaReading
 from sidecar.telemetry.counts import Counts, Gauges, Histogram, SecretGauge
@@ -59,6 +60,7 @@ class Exposition(Collector):
         if self._names(secrets):
             yield from _each(secrets)
         yield self._changes(secrets)
+        yield from self._files()
         yield from self._http()
         yield _scalar("sidecar_ready", "1 once every required declared secret is held.", self.gauges.ready())
         yield InfoMetricFamily("sidecar_build", "The program's version.", value={"version": self._version})
@@ -108,6 +110,16 @@ class Exposition(Collector):
         yield _gauge("sidecar_cache_entries", "Values held, or known not to be there.", ("kind",), _by(entries))
         yield _scalar("sidecar_refresh_behind_seconds", "How late the earliest check is.", self.gauges.behind())
         yield _counter("sidecar_refreshes", "Values checked.", ("result",), _by(counts.refreshes))
+
+    def _files(self) -> Iterator[Metric]:
+        """Give series of files where there are any: there shall be 500 series in all."""
+        readings = list(self.gauges.files())
+        if not readings:
+            return
+        states = dict.fromkeys(FileState, 0) | Counter(reading.state for reading in readings)
+        yield _gauge("sidecar_files", "Configured files, by state.", ("state",), _by(states))
+        yield _counter("sidecar_file_writes", "Tries to bring a file up to date.", ("result",), _by(self._counts.files))
+        yield _counter("sidecar_file_hooks", "Tries to tell of a change.", ("result",), _by(self._counts.hooks))
 
     def _changes(self, secrets: Sequence[SecretGauge]) -> Metric:
         changes = self._counts.changes

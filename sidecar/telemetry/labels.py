@@ -60,6 +60,21 @@ class Refreshed(StrEnum):
     FAILED = "failed"
 
 
+class FileResult(StrEnum):
+    """What became of one try to bring a file up to date."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+class HookResult(StrEnum):
+    """What became of one try to tell somebody of a file that has changed."""
+
+    OK = "ok"
+    FAILED = "failed"
+
+
 class Listener(StrEnum):
     """Where a local request came in."""
 

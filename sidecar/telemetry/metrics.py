@@ -22,6 +22,8 @@ from sidecar.telemetry.labels import (
     CacheResult,
     DataKeyResult,
     DataKeyUse,
+    FileResult,
+    HookResult,
     HttpRoute,
     KmsReason,
     Listener,
@@ -125,6 +127,14 @@ class Metrics:
     def refreshed(self, result: Refreshed) -> None:
         """Count one value checked."""
         self._counts.refreshes[result] += 1
+
+    def file_tried(self, result: FileResult) -> None:
+        """Count one try to bring a file up to date."""
+        self._counts.files[result] += 1
+
+    def hook_tried(self, result: HookResult) -> None:
+        """Count one try to tell somebody of a file."""
+        self._counts.hooks[result] += 1
 
     def secret_changed(self, name: str) -> None:
         """Count a new version; `name` is a declared secret's, or ON_DEMAND."""

@@ -5,7 +5,7 @@ Durations are seconds once they are read.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
@@ -28,6 +28,7 @@ from sidecar.core.config.types import (
     LogLevel,
     LogLevelChoice,
     Mode,
+    OutputPath,
     PerSecret,
     PerSecretChoice,
     Profile,
@@ -36,21 +37,27 @@ from sidecar.core.config.types import (
     Region,
     RoleArn,
     SecretName,
+    SecretOrField,
     SecretRef,
+    Settle,
     Share,
+    SignalName,
     Size,
     SourceChoice,
     StoreAddress,
     Switch,
     TcpAddress,
+    Text,
     TreePath,
     UnixPath,
     Url,
+    none_is_nothing,
     ref_as_mapping,
 )
 from sidecar.core.config.units import Address
 from sidecar.core.ports import Decrypt
 from sidecar.core.refs import DEFAULT_IDENTITY
+from sidecar.core.settling import Wait
 
 MINUTE: Final = 60.0
 HOUR: Final = 60 * MINUTE
@@ -289,6 +296,48 @@ class Kms(Section):
     )
 
 
+class HttpHook(Section):
+    """Whom to tell over HTTP."""
+
+    url: Url = Field(description="Where a signed POST goes; 2xx means that it was understood.")
+    secret: SecretOrField = Field(description="The declared secret whose bytes sign it, by HMAC-SHA256.")
+
+
+class OnChange(Section):
+    """Whom to tell that a file has other bytes: exactly one of `signal`, `exec` and `http`."""
+
+    signal: SignalName | None = Field(None, description="A signal, to the process in `pid_file`.")
+    pid_file: FilePath | None = Field(None, description="Where the number of the process stands, read each time.")
+    exec: Annotated[tuple[Text, ...], _NothingIsEmptyList] = Field(
+        (), description="A command and its arguments; no shell. What it prints goes nowhere."
+    )
+    timeout: Interval = Field(30.0, description="A command that takes longer is killed, and has failed.")
+    http: HttpHook | None = Field(None, description="A signed POST.")
+
+
+class FileSpec(Section):
+    """A file that is kept as its secrets are: exactly one of `secret`, `tree`, `template` and `template_file`."""
+
+    path: OutputPath = Field(description="Where it is; with `tree` a folder. The folder that it lies in must exist.")
+    secret: SecretOrField | None = Field(None, description="The bytes of a declared secret, or of a field of it.")
+    tree: SecretName | None = Field(None, description="All of a declared tree, a file for each value.")
+    template: Text | None = Field(None, description="A Jinja2 template.")
+    template_file: FilePath | None = Field(None, description="Where a template is, read at the start and by a reload.")
+    mode: Mode = Field(0o400, description="Of the file, in octal; folders of a tree get x where it has r.")
+    owner: Account | None = Field(None, description="Whose it is; the process's own unless given. Needs to be root.")
+    group: Account | None = Field(None, description="Its group; the process's own unless given.")
+    on_change: Annotated[
+        OnChange | None,
+        BeforeValidator(none_is_nothing, json_schema_input_type=Literal["none"] | OnChange | None),
+    ] = Field(None, description="Whom to tell that its bytes are others; none unless given.")
+    wait: Settle = Field(
+        Wait(), description="Quiet seconds before changes are written, and the most since the first: min:max."
+    )
+    allow_disk: Switch = Field(
+        default=False, description="Whether it may lie where it outlives the machine's memory: refused unless true."
+    )
+
+
 class MetricsSpec(Section):
     """What is exported to Prometheus."""
 
@@ -339,6 +388,9 @@ class Config(Section):
         None, description="The daemons with which this one shares the account's quotas; alone unless given."
     )
     kms: Kms = Field(Kms(), description="Which KMS keys are used, and how often KMS is asked for a data key.")
+    files: Annotated[tuple[FileSpec, ...], _NothingIsEmptyList] = Field(
+        (), description="Files that are kept as the secrets in them are, for programs that cannot ask."
+    )
     metrics: MetricsSpec = Field(MetricsSpec(), description="What is exported to Prometheus.")
     log: Log = Field(Log(), description="What is written to standard error.")
 

@@ -3,13 +3,13 @@
 A breach names the keys that it rests on: where one of those could not be read, it would only confuse.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from sidecar.core.config.document import Path
 from sidecar.core.config.layers import suggestion
-from sidecar.core.config.models import AccessRule, Cache, Config, IdentitySpec, SecretSpec, TreeSpec
+from sidecar.core.config.models import AccessRule, Cache, Config, FileSpec, IdentitySpec, OnChange, SecretSpec, TreeSpec
 from sidecar.core.config.units import duration_text
 from sidecar.core.ports import Decrypt
 from sidecar.core.refs import SourceKind
@@ -47,9 +47,13 @@ def breaches(config: Config, accounts: Accounts | None) -> Iterator[Breach]:
         yield from _identity(("identities", name), identity)
     yield from _failover(config)
     yield from _access(config)
+    yield from _files(config)
     if accounts is not None:
         yield from _stranger(("listen", "unix", "group"), config.listen.unix.group, accounts.gid)
         yield from strangers(config.access, accounts)
+        for index, file in enumerate(config.files):
+            yield from _stranger(("files", index, "owner"), file.owner, accounts.uid)
+            yield from _stranger(("files", index, "group"), file.group, accounts.gid)
 
 
 _TTL: Path = ("cache", "ttl")
@@ -134,6 +138,54 @@ def _access(config: Config) -> Iterator[Breach]:
     for index, rule in enumerate(config.access):
         if not rule.allow:
             yield Breach(("access", index, "allow"), 'want at least one glob, "*" for all')
+
+
+def _files(config: Config) -> Iterator[Breach]:
+    paths: set[str] = set()
+    for index, file in enumerate(config.files):
+        where: Path = ("files", index)
+        if file.path in paths:
+            yield Breach((*where, "path"), f"want each path once, got {file.path} again")
+        paths.add(file.path)
+        yield from _file(where, file, config)
+
+
+_CONTENTS: Final = ("secret", "tree", "template", "template_file")
+
+
+def _file(where: Path, file: FileSpec, config: Config) -> Iterator[Breach]:
+    given = [file.secret, file.tree, file.template, file.template_file]
+    if sum(each is not None for each in given) != 1:
+        yield Breach(where, f"want exactly one of {', '.join(_CONTENTS)}", tuple((*where, key) for key in _CONTENTS))
+    if not file.mode & _OWNER_READS:
+        yield Breach((*where, "mode"), "want a mode that lets the owner read, such as 0400")
+    if file.secret is not None and (what := undeclared(file.secret, config.secrets, config.trees)):
+        yield Breach((*where, "secret"), what, (("secrets",), ("trees",)))
+    if file.tree is not None and file.tree not in config.trees:
+        what = f"want a tree that stands under trees, got {file.tree}{suggestion(file.tree, list(config.trees))}"
+        yield Breach((*where, "tree"), what, (("trees",),))
+    if file.on_change is not None:
+        yield from _on_change((*where, "on_change"), file.on_change, config)
+
+
+_OWNER_READS: Final = 0o400
+
+
+def undeclared(name: str, secrets: Collection[str], trees: Collection[str]) -> str:
+    """Say what is wrong with a name (or name#field) that nothing declares; nothing where something does."""
+    name = name.partition("#")[0]
+    if name in secrets or any(name.startswith(f"{tree}/") for tree in trees):
+        return ""
+    return f"want a name that stands under secrets or trees, got {name}{suggestion(name, list(secrets))}"
+
+
+def _on_change(where: Path, on_change: OnChange, config: Config) -> Iterator[Breach]:
+    if sum((on_change.signal is not None, bool(on_change.exec), on_change.http is not None)) != 1:
+        yield Breach(where, "want none, or exactly one of signal, exec, http")
+    if (on_change.signal is None) != (on_change.pid_file is None):
+        yield Breach(where, "want signal and pid_file together")
+    if on_change.http and (what := undeclared(on_change.http.secret, config.secrets, config.trees)):
+        yield Breach((*where, "http", "secret"), what, (("secrets",), ("trees",)))
 
 
 def strangers(rules: Sequence[AccessRule], accounts: Accounts) -> Iterator[Breach]:

@@ -21,6 +21,7 @@ from sidecar.core.keys import KeyPattern, parse_pattern
 from sidecar.core.ports import Decrypt
 from sidecar.core.quotas import QUOTAS
 from sidecar.core.refs import Ref, SourceKind, Tree
+from sidecar.core.settling import Wait
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -252,6 +253,50 @@ TreePath = Annotated[
 def ref_as_mapping(value: object) -> object:
     """Let a lone reference stand for `{ref: …}`."""
     return {"ref": value} if isinstance(value, str) else value
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+OutputPath = Annotated[
+    str,
+    _scalar("the path of a file", units.parse_output_path),
+    WithJsonSchema(_text_schema("^/", "/run/secrets/db.env")),
+]
+
+
+def _parse_named_field(text: str) -> str:
+    name, hash_sign, field = text.partition("#")
+    if hash_sign and not field:
+        raise Unwanted("want a field behind '#', or no '#'")
+    return f"{_parse_name(name)}{hash_sign}{field}"
+
+
+SecretOrField = Annotated[
+    str,
+    _scalar("a name, or name#field", _parse_named_field),
+    WithJsonSchema({"type": "string", "minLength": 1, "examples": ["db-password", "db#password"]}),
+]
+"""What is declared by this name, or one field of it."""
+
+Text = Annotated[str, _scalar("text", str), WithJsonSchema({"type": "string"})]
+
+Settle = Annotated[
+    Wait,
+    _scalar("durations such as 2s:30s", units.parse_wait, Wait),
+    PlainSerializer(units.wait_text),
+    WithJsonSchema(_text_schema(units.WAIT_PATTERN, "2s:30s")),
+]
+
+SignalName = Annotated[
+    str,
+    _scalar("a signal such as HUP", units.parse_signal),
+    WithJsonSchema({"enum": [*units.SIGNALS, *(f"SIG{name}" for name in units.SIGNALS)]}),
+]
+
+
+def none_is_nothing(value: object) -> object:
+    """Let the word `none` say that nothing is wanted."""
+    return None if value == "none" else value
 
 
 # --- text ----------------------------------------------------------------------------------------------------------

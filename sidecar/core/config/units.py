@@ -19,6 +19,9 @@ _MAX_ID: Final = 2**32 - 2  # the highest uid or gid; the next one means "none" 
 _MAX_PORT: Final = 65535
 MAX_UNIX_PATH: Final = 107  # sockaddr_un holds 108 bytes, one of them the closing NUL
 
+SIGNALS: Final = ("ALRM", "CONT", "HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2", "WINCH")
+"""What a program can be told by; each means the same wherever the daemon runs."""
+
 DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
 WAIT_PATTERN: Final = rf"{DURATION_PATTERN[:-1]}(:{DURATION_PATTERN[1:-1]})?$"
 SIZE_PATTERN: Final = r"^[0-9]+(B|KiB|MiB|GiB)?$"
@@ -227,6 +230,22 @@ def parse_absolute_path(text: str) -> str:
     if not text.startswith("/") or not text.isprintable():
         raise unwanted("an absolute path", text)
     return text
+
+
+def parse_output_path(text: str) -> str:
+    """Give the path of something that is written: absolute, and plain enough to have a name to be told by."""
+    path = parse_absolute_path(text)
+    if {"", ".", ".."} & set(path.split("/")[1:]):
+        raise unwanted("an absolute path without '.', '..' or a slash at its end", text)
+    return path
+
+
+def parse_signal(text: str) -> str:
+    """Give the name of a signal without SIG."""
+    name = text.upper().removeprefix("SIG")
+    if name not in SIGNALS:
+        raise unwanted(f"one of {', '.join(SIGNALS)}", text)
+    return name
 
 
 def parse_mode(text: str) -> int:

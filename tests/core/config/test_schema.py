@@ -102,6 +102,12 @@ def keys() -> set[str]:
         found |= {f"{section}.{key}" for key in SECTIONS[section]}
     found |= {f"fleet.password.{key}" for key in defs["InFile"]["properties"]}
     found |= {f"kms.data_key_cache.{key}" for key in defs["DataKeyCache"]["properties"]}
+    for prefix, name in (
+        ("files[]", "FileSpec"),
+        ("files[].on_change", "OnChange"),
+        ("files[].on_change.http", "HttpHook"),
+    ):
+        found |= {f"{prefix}.{key}" for key in defs[name]["properties"]}
     found |= {f"listen.unix.{key}" for key in defs["Unix"]["properties"]}
     for prefix, name in [("secrets.<name>", "SecretSpec"), ("trees.<name>", "TreeSpec"), ("access[]", "AccessRule")]:
         found |= {f"{prefix}.{key}" for key in defs[name]["properties"]}
@@ -123,6 +129,7 @@ def test_the_reference_describes_every_key() -> None:
         "log",
         "listen.unix",
         "access[].gid",
+        "files[].on_change.http",
     }
 
 
