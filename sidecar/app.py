@@ -218,6 +218,8 @@ class App:
         self._house.adopt(config)
         if ways_to_aws(config) != ways_to_aws(before):
             self._become(aws, changed_identities(before, config))
+        if config.kms.allow_keys != before.kms.allow_keys:
+            self._engine.declarations.drop_sealed()
         self._services.permits, self._services.audit = permits, config.log.audit
         self._guard.adopt(limits_of(config, self._discovered))
         self._services.metrics.read(self._gauges(), config.metrics.per_secret)
@@ -378,6 +380,6 @@ def ways_to_aws(config: Config) -> tuple[object, ...]:
 
 def changed_identities(before: Config, after: Config) -> list[str]:
     """Name the identities by which a value may now be another."""
-    if (before.failover, before.kms.allow_keys) != (after.failover, after.kms.allow_keys):
+    if before.failover != after.failover:
         return list(before.identities)
     return [name for name, spec in before.identities.items() if after.identities.get(name) != spec]

@@ -48,6 +48,10 @@ class Declarations:
         self._drop([entry for entry in self.store if entry.route.identity == identity])
         self.checks.drop_lanes(identity)
 
+    def drop_sealed(self) -> None:
+        """Forget what was opened with keys that the configuration may allow no longer."""
+        self._drop([entry for entry in self.store if entry.route.source in {SourceKind.KMS, SourceKind.S3}])
+
     def _apply_secrets(self, secrets: Mapping[str, SecretSpec]) -> list[Entry]:
         """Keep what is declared; give what no longer is."""
         for declared in list(self.catalogue):

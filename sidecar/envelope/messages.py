@@ -5,6 +5,7 @@ where it takes long. Concurrent messages that miss the same data key ask for it 
 """
 
 import asyncio
+import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
@@ -24,7 +25,7 @@ T = TypeVar("T")
 Cached = SealingId | OpeningId
 
 IN_LOOP: Final = 64 * 1024
-"""Bytes that the SDK works on without holding the loop for long (about 3 ms); more goes to a thread."""
+"""Bytes that the SDK works on without holding the loop for more than a millisecond or two; more goes to a thread."""
 
 
 class Messages:
@@ -141,9 +142,7 @@ class Messages:
 
 
 def _import_sdk() -> None:
-    from sidecar.envelope import sdk  # noqa: PLC0415 -- only where there is a message
-
-    sdk.silence()
+    importlib.import_module("sidecar.envelope.sdk")
 
 
 def _check_context(needs: "Needs", context: Context, about: str) -> None:

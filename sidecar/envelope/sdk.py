@@ -33,6 +33,9 @@ from sidecar.core.errors import BadCiphertext, Undecryptable
 from sidecar.core.ports import DataKey
 from sidecar.core.refs import Context
 
+logging.getLogger("aws_encryption_sdk").setLevel(logging.CRITICAL + 1)
+# Here, so that nobody has the SDK without: for a bad message it prints tracebacks, else encryption contexts.
+
 PROVIDER: Final = "aws-kms"
 MOST_DATA_KEYS: Final = 10
 """Encrypted data keys of one message: each may cost a request; nobody shares a message with more."""
@@ -114,11 +117,6 @@ def seal_message(plaintext: bytes, data_key: DataKey, context: Context) -> bytes
         algorithm=ALGORITHM,
     )
     return bytes(message)
-
-
-def silence() -> None:
-    """Keep the SDK's own log lines away: for a bad message it prints tracebacks, else contexts."""
-    logging.getLogger("aws_encryption_sdk").setLevel(logging.CRITICAL + 1)
 
 
 def _reader() -> EncryptionSDKClient:

@@ -132,6 +132,8 @@ def _lanes(census: Census, policies: Policies) -> Iterator[Lane]:
 
 
 def _of_lane(lane: Lane) -> Iterator[Flow]:
+    if lane.route.source is SourceKind.KMS:
+        return iter([Flow(lane.scope, "kms", "Decrypt", lane.fetches() * HOUR, lane.size)])  # a probe asks nothing
     return _of_parameters(lane) if lane.route.source is SourceKind.SSM else _of_secrets(lane)
 
 

@@ -53,3 +53,20 @@ def test_ciphertext_in_the_configuration_is_served(
     log = daemon.log.text
     assert "Traceback" not in log
     assert not any(kms_ref(each)[:80] in log for each in (blob, large, *bad.values()))
+
+
+def test_a_key_that_is_allowed_no_longer(aws: AwsAccount, start: Start) -> None:
+    """A reload drops what only it opened, and nothing else: the rest is not fetched again."""
+    mine, other = aws.create_key(), aws.create_key()
+    blob = aws.client("kms").encrypt(KeyId=mine, Plaintext=b"sealed")["CiphertextBlob"]
+    aws.put_parameter("/plain", "kept")
+    secrets = {"sealed": {"ref": kms_ref(blob), "required": False}, "plain": "ssm:/plain"}
+    daemon = start(secrets=secrets, kms={"allow_keys": [mine]})
+    assert (daemon.value("sealed").body, daemon.value("plain").body) == (b"sealed", b"kept")
+    before = aws.fake.kms_charges()
+    said = daemon.reconfigure({"secrets": secrets, "kms": {"allow_keys": [other, "alias/none"]}})
+    daemon.wait_for_next(said, "config_reloaded")
+    answer = daemon.value("sealed")
+    assert (answer.status, answer.json["type"]) == (403, "urn:sidecar:problem:key-not-allowed")
+    assert daemon.value("plain").body == b"kept"
+    assert aws.fake.kms_charges() == before + 1

@@ -41,7 +41,6 @@ def test_what_is_no_message_is_said_to_be_none(
     odd: bytes, told: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In one line, without traceback, log line or quotation."""
-    sdk.silence()
     with caplog.at_level(logging.DEBUG, "root"), pytest.raises(Undecryptable, match=told):
         sdk.needs_of(odd, "kms:x")
     assert caplog.records == []
