@@ -93,3 +93,28 @@ def test_a_rotation_reaches_files_and_their_programs(aws: AwsAccount, start: Sta
     assert daemon.end() == 0
     assert [name for name in left(memory) if name.startswith(".") and not name.endswith(".sidecar")] == []
     assert all(mode(path) == 0o600 for path in memory.glob(".*.sidecar"))
+
+
+def test_a_mistake_changes_nothing_and_no_output_holds_a_value(aws: AwsAccount, start: Start, memory: Path) -> None:
+    """A reload with a bad template is refused with its line; a deleted secret leaves the old file, told by name."""
+    aws.put_secret("db", "Canary0file")
+    path = f"{memory}/x"
+    files = [{"path": path, "template": "\n{{ secret('db') }}", "on_change": {"exec": ["false"]}}]
+    sections = {"secrets": {"db": "sm:db"}, "cache": FAST}
+    daemon = start(**sections, files=files)
+    daemon.wait_for("file_written", path=path)
+    said = daemon.reload(
+        json.dumps(configuration(daemon.folder, sections | {"files": [files[0] | {"template": "{{"}]}))
+    )
+    rejected = daemon.wait_for_next(said, "config_rejected")
+    assert f"the template of {path} line 1, files.0.template" in rejected["problems"][0]
+    aws.put_secret("db", "Canary0next")
+    failed = daemon.wait_for("hook_failed", path=path)
+    assert failed["why"] == "false has ended with exit code 1"
+    aws.client("secretsmanager").delete_secret(SecretId="db", RecoveryWindowInDays=7)
+    told = daemon.wait_for("file_failed", path=path)
+    assert told["why"] == f"the template of {path} line 2: db: not_found"
+    assert Path(path).read_bytes() == b"\nCanary0next"
+    status = daemon.get("/v1/status").body.decode()
+    assert daemon.end() == 0
+    assert "Canary0" not in daemon.log.text + status + (memory / ".x.sidecar").read_text()

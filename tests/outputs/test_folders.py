@@ -1,5 +1,7 @@
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,37 @@ def test_what_a_killed_daemon_left_is_swept(memory: Path) -> None:
         with pytest.raises(IsADirectoryError):
             folder.replace("d", b"v", Ownership(0o400))
     assert sorted(path.name for path in memory.iterdir()) == ["d", "x"]
+
+
+WRITER = """
+import sys
+from itertools import count
+from pathlib import Path
+from sidecar.outputs.folders import Ownership, open_folder
+with open_folder(Path(sys.argv[1]), allow_disk=False) as folder:
+    for number in count():
+        folder.replace("x", b"%010d" % number * 9_000, Ownership(0o400))
+        if number == 20:
+            print("up", flush=True)
+"""
+
+
+def test_readers_never_see_half_a_file_whoever_dies(memory: Path) -> None:
+    """Two writers on one file, killed in the midst of it: each read is whole, and what they left is swept."""
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(memory)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    try:
+        assert all(writer.stdout is not None and writer.stdout.readline() for writer in writers)
+        seen = {(memory / "x").read_bytes() for _ in range(2_000)}
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()
+    seen.add((memory / "x").read_bytes())
+    assert len(seen) > 10
+    assert all(content == content[:10] * 9_000 for content in seen)
+    with open_folder(memory, allow_disk=False) as folder:
+        folder.replace("x", b"last", Ownership(0o400))
+    assert [path.name for path in memory.iterdir()] == ["x"]
