@@ -11,7 +11,18 @@ from sidecar.aws import kms
 from sidecar.aws.errors import BadSignature
 from sidecar.aws.identities import Identity, Question
 from sidecar.core.errors import KeyNotAllowed, SecretError
-from sidecar.core.keys import SYMMETRIC, Home, KeyPattern, check_key_id, is_allowed, key_arn, only_key, region_of
+from sidecar.core.keys import (
+    RSA_2048_BYTES,
+    SYMMETRIC,
+    Home,
+    KeyPattern,
+    check_key_id,
+    is_allowed,
+    key_arn,
+    kind_of,
+    only_key,
+    region_of,
+)
 from sidecar.core.ports import DataKey, Gate, Opened, PublicKey, Sealed, Signature
 from sidecar.core.refs import Context
 from sidecar.core.secret import Plaintext
@@ -75,7 +86,9 @@ class Keys:
         question = kms.encrypt(
             region, about, key_id=key_id, plaintext=plaintext.reveal(), context=context, algorithm=algorithm
         )
-        return await self._ask(question, gate)
+        sealed = await self._ask(question, gate)
+        self._price(question, algorithm, len(sealed.blob))
+        return sealed
 
     async def decrypt(  # noqa: PLR0913 -- the port's
         self,
@@ -96,6 +109,7 @@ class Keys:
         region, about = region_of(named or "", region or self.region), about or "kms: a ciphertext"
         question = kms.decrypt(region, about, blob=blob, context=context, key_id=named, algorithm=algorithm)
         opened = await self._ask(question, gate)
+        self._price(question, algorithm, len(blob))
         if named is None and not await self.admits(opened.key, gate):
             raise KeyNotAllowed(f"{about}: it is of a KMS key that is not allowed")
         return opened
@@ -125,7 +139,9 @@ class Keys:
         """Do what `KeyService.sign` promises."""
         region, about = await self._admit(key_id, gate, about)
         question = kms.sign(region, about, key_id=key_id, message=message, algorithm=algorithm, is_digest=is_digest)
-        return await self._ask(question, gate)
+        signed = await self._ask(question, gate)
+        self._price(question, algorithm, len(signed.signature))
+        return signed
 
     async def verify(  # noqa: PLR0913 -- the port's
         self,
@@ -150,14 +166,19 @@ class Keys:
             is_digest=is_digest,
         )
         try:
-            return await self._ask(question, gate)
+            valid = await self._ask(question, gate)
         except BadSignature:
-            return False
+            valid = False
+        self._price(question, algorithm, len(signature))
+        return valid
 
     async def public_key(self, key_id: str, gate: Gate, *, about: str = "") -> PublicKey:
         """Do what `KeyService.public_key` promises."""
         region, about = await self._admit(key_id, gate, about)
-        return await self._identity.ask(kms.public_key(region, about, key_id=key_id), gate)
+        question = kms.public_key(region, about, key_id=key_id)
+        found = await self._identity.ask(question, gate)
+        self._price(question, found.spec, RSA_2048_BYTES if found.spec == "RSA_2048" else 0)
+        return found
 
     def _only(self) -> str | None:
         return only_key(self._allowed)
@@ -166,6 +187,9 @@ class Keys:
         answer = await self._identity.ask(question, gate)
         self._metrics.kms_charged(KmsReason.DIRECT)
         return answer
+
+    def _price(self, question: Question[T], algorithm: str, size: int) -> None:
+        self._metrics.pair_used(question.operation, kind_of(algorithm, size))
 
     async def _admit(self, key_id: str, gate: Gate, about: str) -> tuple[str, str]:
         """Give the region and the subject of a request under this key; raises KeyNotAllowed."""

@@ -11,6 +11,7 @@ from typing import Final
 from sidecar.core import arns
 from sidecar.core.arns import Arn
 from sidecar.core.errors import BadKeyId, BadRef
+from sidecar.core.prices import KeyKind
 
 SYMMETRIC: Final = "SYMMETRIC_DEFAULT"
 """The algorithm of symmetric keys, as KMS spells it."""
@@ -25,6 +26,7 @@ _KEY_ID: Final = re.compile(r"(mrk-)?[A-Za-z0-9-]{1,64}")
 _RESOURCE: Final = re.compile(r"key/(mrk-)?[A-Za-z0-9-]{1,64}|alias/[A-Za-z0-9/_-]{1,250}")
 _ALIAS: Final = re.compile(r"alias/[A-Za-z0-9/_-]{1,250}")
 _RSA: Final = ("RSA", "RSAES")
+RSA_2048_BYTES: Final = 256  # of a signature or ciphertext
 _ECC: Final = ("ECDSA", "ED25519", "SM2", "ECC")
 
 
@@ -112,6 +114,14 @@ def only_key(patterns: Sequence[KeyPattern] | None) -> str | None:
     if patterns is None or len(patterns) != 1 or patterns[0].is_wildcard:
         return None
     return patterns[0].text
+
+
+def kind_of(algorithm: str, size: int) -> KeyKind:
+    """Tell what the price of a request depends on: by its algorithm, and for RSA by the bytes that the key gives."""
+    quota = quota_of(algorithm)
+    if quota == "kms.symmetric":
+        return KeyKind.SYMMETRIC
+    return KeyKind.RSA_2048 if quota == "kms.rsa" and size == RSA_2048_BYTES else KeyKind.ASYMMETRIC
 
 
 def quota_of(algorithm: str) -> str:

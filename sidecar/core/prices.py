@@ -44,7 +44,14 @@ _DEAR_KMS: Final = Price(0.15 / 10_000)
 _SECRETS_MANAGER: Final = Price(0.05 / 10_000)
 _PARAMETERS: Final = Price(0.05 / 10_000, Unit.PARAMETER)
 
-_SYMMETRIC: Final = ("Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateRandom")
+_SYMMETRIC: Final = (
+    "Decrypt",
+    "DescribeKey",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "GenerateRandom",
+)
 _ASYMMETRIC: Final = ("Decrypt", "Encrypt", "GetPublicKey", "Sign", "Verify")
 
 _LIST: Final[Mapping[tuple[str, str, KeyKind | None], Price]] = {
@@ -78,3 +85,8 @@ def price(service: str, operation: str, *, key: KeyKind = KeyKind.SYMMETRIC, pai
 def of_request(service: str, operation: str) -> float:
     """Give the dollars of one request that AWS answered, under a symmetric key, parameters taken for free."""
     return price(service, operation).dollars
+
+
+def surcharge(operation: str, key: KeyKind) -> float:
+    """Give the dollars of one request to KMS under such a key beyond what `of_request` takes it for."""
+    return price("kms", operation, key=key).dollars - of_request("kms", operation)

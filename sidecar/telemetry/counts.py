@@ -82,6 +82,7 @@ class Counts:
         self.requests.update({(*operation, outcome): 0 for operation in OPERATIONS for outcome in Outcome})
         self.request_seconds = {operation: Histogram(REQUEST_BUCKETS) for operation in OPERATIONS}
         self.kms_charges = dict.fromkeys(KmsReason, 0)
+        self.kms_surcharges = 0.0  # dollars: requests under pairs of keys cost more
         self.quota_refusals: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self.retries: defaultdict[tuple[str, str, str, Outcome], int] = defaultdict(int)
         self.quota_waits = {key: Histogram(WAIT_BUCKETS) for key in product(sorted(QUOTAS - PAIRS), Priority)}

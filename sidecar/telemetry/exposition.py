@@ -145,7 +145,7 @@ def dollars(counts: Counts) -> dict[str, float]:
         answered = count if outcome in _ANSWERED else 0
         sums[service] = sums.get(service, 0.0) + answered * prices.of_request(service, operation)
     on_behalf = sum(count for reason, count in counts.kms_charges.items() if reason is not KmsReason.DIRECT)
-    sums["kms"] += on_behalf * prices.KMS_SYMMETRIC
+    sums["kms"] += on_behalf * prices.KMS_SYMMETRIC + counts.kms_surcharges
     return sums
 
 

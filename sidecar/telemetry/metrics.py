@@ -12,8 +12,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from sidecar import __version__
+from sidecar.core import prices
 from sidecar.core.config.types import PerSecret
 from sidecar.core.ports import Priority
+from sidecar.core.prices import KeyKind
 from sidecar.core.quotas import Scope
 from sidecar.telemetry.counts import HTTP_BUCKETS, REQUEST_BUCKETS, WAIT_BUCKETS, Counts, Gauges, Histogram
 from sidecar.telemetry.exposition import Exposition
@@ -86,6 +88,10 @@ class Metrics:
     def kms_charged(self, reason: KmsReason, amount: int = 1) -> None:
         """Count the KMS calls behind the plaintexts that AWS returned."""
         self._counts.kms_charges[reason] += amount
+
+    def pair_used(self, operation: str, key: KeyKind) -> None:
+        """Count what one request to KMS cost more than under a symmetric key."""
+        self._counts.kms_surcharges += prices.surcharge(operation, key)
 
     def retried(self, scope: Scope, quota: str, reason: Outcome) -> None:
         """Count one more attempt, and why the one before did not do."""

@@ -59,7 +59,9 @@ class TestOperations:
         """As many as are wanted."""
         assert len((await keys_of().generate_random(24, gate)).reveal()) == 24
 
-    async def test_signs_and_verifies(self, scripted_room: Aws, script: ScriptedAws, gate: OpenGate) -> None:
+    async def test_signs_and_verifies(
+        self, scripted_room: Aws, script: ScriptedAws, gate: OpenGate, registry: CollectorRegistry
+    ) -> None:
         """A signature is charged to its family's quota; a wrong one is an answer, no error."""
         script.say("GetCallerIdentity", b"")
         keys = scripted_room.keys("default")
@@ -74,6 +76,8 @@ class TestOperations:
         assert not await keys.verify("k", b"m", b"forged", "RSASSA_PSS_SHA_256", gate)
         quotas = [charge.quota for call in gate.calls for charge in call.charges]
         assert quotas == ["kms.ecc", "kms.rsa", "kms.rsa"]
+        dollars = registry.get_sample_value("sidecar_aws_cost_dollars_total", {"service": "kms"})
+        assert dollars == pytest.approx(3 * 0.15 / 10_000)
         assert BadSignature.label == "bad_signature"
 
     async def test_reads_public_keys(self, scripted_room: Aws, script: ScriptedAws, gate: OpenGate) -> None:

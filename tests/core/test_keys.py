@@ -9,11 +9,13 @@ from sidecar.core.keys import (
     check_key_id,
     is_allowed,
     key_arn,
+    kind_of,
     only_key,
     parse_pattern,
     quota_of,
     region_of,
 )
+from sidecar.core.prices import KeyKind
 from tests.core.strategies import quick
 
 HOME = Home("111122223333", "eu-west-1")
@@ -112,6 +114,20 @@ def test_exactly_one_key_can_be_named_to_kms() -> None:
     assert [only_key(several) for several in ([one, alias], [wild], [], None)] == [None] * 4
     assert alias.matches(ALIAS, HOME)
     assert (one.is_alias, alias.is_alias, KeyPattern(ALIAS).is_alias) == (False, True, True)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "size", "kind"),
+    [
+        ("SYMMETRIC_DEFAULT", 256, KeyKind.SYMMETRIC),
+        ("RSASSA_PSS_SHA_256", 256, KeyKind.RSA_2048),
+        ("RSASSA_PSS_SHA_256", 512, KeyKind.ASYMMETRIC),
+        ("ECDSA_SHA_256", 256, KeyKind.ASYMMETRIC),
+    ],
+)
+def test_a_price_depends_on_the_kind_of_key(algorithm: str, size: int, kind: KeyKind) -> None:
+    """The bytes of a signature or ciphertext tell how long an RSA key is."""
+    assert kind_of(algorithm, size) is kind
 
 
 @pytest.mark.parametrize(

@@ -39,3 +39,9 @@ def test_parameters_are_billed_one_by_one_where_they_are_billed() -> None:
 def test_the_table_says_how_old_it_is() -> None:
     """Prices change: the date of the comparison stands beside them."""
     assert prices.PRICED_ON.startswith("202")
+
+
+def test_pairs_of_keys_cost_more() -> None:
+    """Beyond what a request is taken for; with a symmetric key nothing."""
+    assert prices.surcharge("Decrypt", KeyKind.SYMMETRIC) == prices.surcharge("Decrypt", KeyKind.RSA_2048) == 0
+    assert prices.surcharge("Sign", KeyKind.ASYMMETRIC) == pytest.approx(0.15 / 10_000)

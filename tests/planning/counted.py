@@ -13,6 +13,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry
 
 from sidecar.aws.answers import Answer
+from sidecar.aws.ciphertexts import Ciphertexts
 from sidecar.aws.identities import Identity, Question
 from sidecar.aws.keys import OwnKeys
 from sidecar.aws.local import Opener
@@ -20,7 +21,7 @@ from sidecar.aws.sessions import Sessions
 from sidecar.aws.sm import SecretsManager
 from sidecar.aws.ssm import ParameterStore
 from sidecar.core.config.models import Config, IdentitySpec
-from sidecar.core.ports import Decrypt, Envelopes, Route
+from sidecar.core.ports import Decrypt, Envelopes, Route, Source
 from sidecar.core.quotas import Limits
 from sidecar.core.refs import SourceKind
 from sidecar.engine.engine import Engine, World
@@ -111,7 +112,11 @@ async def daemon(
     def trees(route: Route) -> ParameterStore:
         return stores[route.decrypt]
 
-    def sources(route: Route) -> ParameterStore | SecretsManager:
+    ciphertexts = Ciphertexts(OwnKeys(identity, None, metrics), unknown_envelopes)
+
+    def sources(route: Route) -> Source:
+        if route.source is SourceKind.KMS:
+            return ciphertexts
         return trees(route) if route.source is SourceKind.SSM else secrets
 
     async with asyncio.TaskGroup() as tasks:
