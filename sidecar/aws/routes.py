@@ -6,11 +6,8 @@ Builds nothing before it is asked for: a configuration with one identity costs o
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
-from sidecar.aws.ciphertexts import Ciphertexts
 from sidecar.aws.failover import Failover, Replica
 from sidecar.aws.identities import Identity, region_of
-from sidecar.aws.keys import Keys, OwnKeys
-from sidecar.aws.local import Opener
 from sidecar.aws.sessions import Sessions, counting
 from sidecar.aws.sm import SecretsManager
 from sidecar.aws.ssm import ParameterStore
@@ -48,7 +45,7 @@ class Aws:
         """
         self._allow_keys = allow_keys
         self._envelopes = envelopes
-        self._keys: dict[str, Keys] = {}
+        self._keys: dict[str, KeyService] = {}
         self._on_account = on_account
         self._specs = identities
         self._failover = failover
@@ -83,6 +80,8 @@ class Aws:
     def keys(self, identity: str) -> KeyService:
         """Give KMS as an identity sees it, always the same one; raises ConfigError where it has no region."""
         if identity not in self._keys:
+            from sidecar.aws.keys import Keys  # noqa: PLC0415 -- only where KMS is asked
+
             self._keys[identity] = Keys(self.identity(identity), self._allow_keys, self._metrics)
         return self._keys[identity]
 
@@ -154,6 +153,8 @@ class Aws:
         if route.source is SourceKind.SSM:
             return self._parameter_store(route)
         if route.source is SourceKind.KMS:
+            from sidecar.aws.ciphertexts import Ciphertexts  # noqa: PLC0415 -- only where there is one
+
             return Ciphertexts(self.keys(route.identity), self._envelopes)
         return SecretsManager(self.identity(route.identity), self._metrics)
 
@@ -162,6 +163,9 @@ class Aws:
             identity = self.identity(route.identity)
             opener = None
             if route.decrypt is Decrypt.LOCAL:
+                from sidecar.aws.keys import OwnKeys  # noqa: PLC0415 -- only where it is configured
+                from sidecar.aws.local import Opener  # noqa: PLC0415 -- likewise
+
                 opener = Opener(OwnKeys(identity, None, self._metrics), self._envelopes)
             self._stores[route] = ParameterStore(identity, opener, self._metrics)
         return self._stores[route]

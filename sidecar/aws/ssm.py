@@ -5,18 +5,20 @@ What a probe brings without decryption is a String's value, but a SecureString's
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sidecar.aws.answers import Answer
 from sidecar.aws.each import answered, each
 from sidecar.aws.errors import RoleRefused
 from sidecar.aws.identities import Identity, Question
-from sidecar.aws.local import Opener
 from sidecar.core.errors import Failure, NotFound, SecretError, Transient, Unintelligible, kept
 from sidecar.core.ports import Gate
 from sidecar.core.refs import Pick, Ref, SourceKind, Tree
 from sidecar.core.secret import Plaintext, Revision, Secret, Version
 from sidecar.telemetry import KmsReason, Metrics
+
+if TYPE_CHECKING:
+    from sidecar.aws.local import Opener  # at run time only where it is configured
 
 PAGE: Final = 10  # the most that GetParameters and GetParametersByPath give
 MOST_APART: Final = 4096  # refs remembered to spoil a batch: far more than are declared, a bound on what callers ask
@@ -77,7 +79,7 @@ class ParameterStore:
     batch = PAGE
 
     def __init__(
-        self, identity: Identity, opener: Opener | None, metrics: Metrics, *, most_apart: int = MOST_APART
+        self, identity: Identity, opener: "Opener | None", metrics: Metrics, *, most_apart: int = MOST_APART
     ) -> None:
         """Take as whom to ask, who opens SecureStrings (None: AWS does), and where KMS's work is counted."""
         self._identity = identity

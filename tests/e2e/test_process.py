@@ -32,6 +32,7 @@ OPTIONAL = (
     "moto",
     "redis",
     "s3transfer",
+    "sidecar.aws.ciphertexts",
     "sidecar.client",
     "sidecar.envelope",
     "sidecar.fakeaws",
