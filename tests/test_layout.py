@@ -10,6 +10,7 @@ TESTS = Path(__file__).parent
 
 ELSEWHERE = {
     "accounts.py": "two look-ups in the system's own tables; tests/e2e/test_access.py uses both",
+    "client/errors.py": "names of what goes wrong; tests/client/test_blocking.py meets each",
     "core/outlook.py": "holds what tests/planning/test_budget.py and tests/planning/test_plan.py work out",
     "core/ports.py": "contracts; tests/aws/conformance.py and tests/fleet/conformance.py hold their promises",
     "engine/engine.py": "puts the room together; every test of it begins with tests/engine/world.py",

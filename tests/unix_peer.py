@@ -12,10 +12,16 @@ from http import HTTPStatus
 from pathlib import Path
 
 
-def answer(content: object, status: int = 200, content_type: str = "application/json") -> bytes:
+def answer(
+    content: object,
+    status: int = 200,
+    content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
     """Write an HTTP response; what is no bytes is written as JSON."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {content_type}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
 
 

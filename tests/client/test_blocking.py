@@ -1,13 +1,10 @@
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from sidecar.client import (
-    SOCKET,
     BadQuestion,
     Change,
     Client,
@@ -18,9 +15,8 @@ from sidecar.client import (
     Unavailable,
     Unfit,
     UntrustedSocket,
-    read_events,
+    Value,
 )
-from sidecar.core.config.models import Unix
 from tests.unix_peer import answer, events, listening, problem
 
 
@@ -191,29 +187,16 @@ class TestProblems:
         with pytest.raises(NoDaemon, match="no daemon answers"):
             Client(tmp_path / ("x" * 120)).get("db")
 
-    def test_silence(self, path: Path) -> None:
-        """A daemon that does not answer in time is taken for dead."""
-        with listening(path, answer({})) as peer:
-            client = Client(path)
-            assert "in time" in str(client._unanswered(TimeoutError()))  # noqa: SLF001 -- without waiting for one
-            assert peer.asked == []
-
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a socket to somebody else")
     def test_a_socket_of_somebody_else(self, path: Path) -> None:
         """It is refused before anything is sent, unless its owner is named."""
         with listening(path, answer(b"x")) as peer:
             os.chown(path, 4242, -1)
-            with pytest.raises(UntrustedSocket, match="uid 4242") as got:
+            with pytest.raises(UntrustedSocket, match="user 4242") as got:
                 Client(path).get("db")
             assert isinstance(got.value, Refused)
             assert peer.asked == []
             assert Client(path, owner=4242).get("db") == b"x"
-
-    def test_a_socket_that_this_user_may_not_open(self, path: Path) -> None:
-        """It is refused, and the mend names the socket's mode."""
-        refused = Client(path)._unanswered(PermissionError(13, "no"))  # noqa: SLF001 -- root may open everything
-        assert isinstance(refused, Refused)
-        assert "mode" in refused.mend
 
 
 BEGUN = ": watching\nid: b-1\n\n"
@@ -223,15 +206,6 @@ THREE = 'event: change\ndata: {"name": "a"}\nid: c-3\n\n'
 
 class TestWatch:
     """A stream of changes that outlives the daemon."""
-
-    def test_positions(self) -> None:
-        """An event has the position that resumes before anything untold; the last of a change moves it."""
-        lines = (BEGUN + TWO).encode().splitlines(keepends=True)
-        assert list(read_events(iter(lines))) == [
-            Change("b-1", {}),
-            Change("b-1", {"name": "a"}),
-            Change("b-2", {"name": "b"}),
-        ]
 
     def test_goes_on_where_it_was(self, path: Path) -> None:
         """After the daemon has gone, it asks again from the last position, pausing longer each time in vain."""
@@ -265,14 +239,122 @@ class TestWatch:
             next(Client(path).watch())
 
 
-def test_it_takes_nothing_of_the_project_in() -> None:
-    """An app that imports the client gets the standard library and one module, not the daemon."""
-    code = "import sys; had = set(sys.modules); import sidecar.client; print(*(set(sys.modules) - had))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    taken = {name for name in run.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names}
-    assert taken == {"sidecar", "sidecar.client"}
+class TestValues:
+    """A value knows its version; with `keep`, the last one outlives the daemon."""
+
+    def test_with_its_version(self, path: Path) -> None:
+        """What is needed to say later that it did not work."""
+        with listening(path, answer(b'{"user": "u"}', headers={"ETag": '"1"', "Age": "3"})):
+            assert Client(path).value("db") == Value("db", b'{"user": "u"}', '"1"', 3.0)
+            assert Client(path).get_json("db") == {"user": "u"}
+
+    def test_what_is_no_json(self, path: Path) -> None:
+        """It is there, but not what was asked for; the error does not quote it."""
+        with listening(path, answer(b"canary")), pytest.raises(Unfit, match="db: the value is not JSON"):
+            Client(path).get_json("db")
+
+    def test_the_last_value_outlives_the_daemon(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """While nobody answers it is given on, marked, with one line in the log; the next daemon's word counts."""
+        client = Client(path, keep=60)
+        with listening(path, answer(b"one", headers={"ETag": '"1"'})):
+            assert client.value("db").kept is False
+        assert (client.get("db"), client.value("db").kept, client.value("db").stale) == (b"one", True, True)
+        with pytest.raises(NoDaemon):
+            client.get("other")
+        assert [record.name for record in caplog.records] == ["sidecar.client"]
+        assert "db: its last value is given on: no daemon answers" in caplog.text
+        with listening(path, answer(b"two")):
+            assert client.value("db") == Value("db", b"two", "")
+
+    def test_without_keep_nothing_is_kept(self, path: Path) -> None:
+        """As everybody expects who did not ask for it."""
+        client = Client(path)
+        with listening(path, answer(b"one")):
+            client.get("db")
+        with pytest.raises(NoDaemon):
+            client.get("db")
 
 
-def test_it_knows_where_the_daemon_listens() -> None:
-    """Its default is the configuration's."""
-    assert Unix().path == SOCKET
+class LoginFailed(Exception):
+    """The database does not take the password."""
+
+
+class TestRetrying:
+    """A login that fails with the cached password is tried once more with a newer one."""
+
+    def replies(self, tag: str) -> dict[str, bytes]:
+        """Answer a refresh with the version that there is then."""
+        return {"/v1/refresh": answer({"secrets": [{"name": "db", "etag": tag, "changed": True}]})}
+
+    def test_with_a_newer_one(self, path: Path) -> None:
+        """The daemon hears which version was rejected; the function's own arguments stay."""
+        tried: list[Value] = []
+
+        @Client(path).retrying("db", on=LoginFailed)
+        def login(password: Value, user: str, *, port: int) -> str:
+            """Log in."""
+            tried.append(password)
+            if password.text == "old":
+                raise LoginFailed
+            return f"{user}:{password.text}@{port}"
+
+        values = answer(b"old", headers={"ETag": '"1"'}), answer(b"new", headers={"ETag": '"2"'})
+        with listening(path, *values, routes=self.replies('"2"')) as peer:
+            assert login("u", port=1) == "u:new@1"
+        assert [value.etag for value in tried] == ['"1"', '"2"']
+        assert json.loads(peer.asked[1].body) == {"names": ["db"], "rejected": '"1"'}
+        assert login.__name__ == "login"
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            answer({"secrets": [{"name": "db", "etag": '"1"', "changed": False}]}),
+            answer({"secrets": [{"name": "db", "etag": None, "state": "absent"}]}),
+            problem(503, "AWS is out of reach"),
+            b"",
+        ],
+    )
+    def test_without_a_newer_one(self, path: Path, reply: bytes) -> None:
+        """What the function raised goes on, whatever became of the check; nothing is tried twice in vain."""
+        tried: list[str] = []
+
+        def login(password: Value) -> None:
+            tried.append(password.text)
+            raise LoginFailed
+
+        value = answer(b"old", headers={"ETag": '"1"'})
+        with listening(path, value, routes={"/v1/refresh": reply}), pytest.raises(LoginFailed):
+            Client(path).retrying("db", on=LoginFailed)(login)()
+        assert tried == ["old"]
+
+    def test_another_failure_is_no_reason(self, path: Path) -> None:
+        """A database that is away asks nothing of the daemon."""
+
+        def login(_password: Value) -> None:
+            raise ConnectionError
+
+        with listening(path, answer(b"old")) as peer, pytest.raises(ConnectionError):
+            Client(path).retrying("db", on=(LoginFailed, KeyError))(login)()
+        assert len(peer.asked) == 1
+
+    def test_the_second_failure_is_the_last(self, path: Path) -> None:
+        """It is raised as it is."""
+        tried: list[str] = []
+
+        def login(password: Value) -> None:
+            tried.append(password.text)
+            raise LoginFailed(password.etag)
+
+        values = answer(b"old", headers={"ETag": '"1"'}), answer(b"new", headers={"ETag": '"2"'})
+        with listening(path, *values, routes=self.replies('"2"')), pytest.raises(LoginFailed, match="2"):
+            Client(path).retrying("db", on=LoginFailed)(login)()
+        assert tried == ["old", "new"]
+
+    def test_an_async_function_wants_the_other_client(self, path: Path) -> None:
+        """Else its failure would come after it was called, and never be retried."""
+
+        async def login(_password: Value) -> None:
+            """Do nothing."""
+
+        with pytest.raises(TypeError, match="AsyncClient"):
+            Client(path).retrying("db", on=LoginFailed)(login)
