@@ -55,6 +55,7 @@ async def serve_status(services: Services, ask: Ask) -> Answer:
     if access.is_admin(ask.caller):
         readings = services.guard.readings()
         status["quotas"] = [_quota(reading) for reading in readings]
+        status["usage"] = [usage._asdict() for usage in services.metrics.usage()]
         status["polling"] = _polling(services.engine.refresher.behind(), readings)
         if leasing := services.guard.leasing:
             status["fleet"] = _fleet(leasing.reading(), services.engine.readings.clock.wall())

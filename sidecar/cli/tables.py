@@ -1,6 +1,7 @@
 """Lay records out for the eye, as the daemon describes secrets and quotas. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -14,7 +15,20 @@ SHORT: Final = 12
 LATE: Final = 5.0
 """Seconds by which checks must be late to be worth a line: less is the time that a request takes."""
 
+_CENT: Final = 0.01
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells under heads, for lines or for a live screen."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __iter__(self) -> Iterator[str]:
+        """Give its lines."""
+        return columns([self.head, *self.rows])
 
 
 def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -25,32 +39,34 @@ def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def secrets_table(secrets: Iterable[Record], now: datetime) -> Iterator[str]:
+def secrets_table(secrets: Iterable[Record], now: datetime) -> Table:
     """Show each secret: how it stands, how old the confirmation is, when the next check is due."""
     head = ("NAME", "STATE", "AGE", "VERSION", "NEXT CHECK", "REF")
-    yield from columns([head, *(_secret_row(secret, now) for secret in secrets)])
+    return Table(head, [_secret_row(secret, now) for secret in secrets])
 
 
-def quotas_table(quotas: Iterable[Record]) -> Iterator[str]:
+def quotas_table(quotas: Sequence[Record]) -> Table:
     """Show what is allowed of each quota and what is used."""
-    quotas = list(quotas)
     numbers = ["rate", "ceiling", "limit", "used", "waiting", "throttled", "refused"]
     head = ["QUOTA", "ACCOUNT", "REGION", "RATE/S", "MOST/S", "LIMIT/S", "USED/S", "WAITING", "THROTTLED", "REFUSED"]
     if any(quota.get("leased") is not None for quota in quotas):
         numbers.append("leased")
         head.append("LEASED/S")
-    yield from columns(
-        [
-            head,
-            *(
-                (
-                    *(text(quota, key) for key in ("quota", "account", "region")),
-                    *(_number(quota, key) for key in numbers),
-                )
-                for quota in quotas
-            ),
-        ]
-    )
+    named = ("quota", "account", "region")
+    rows = [(*(text(quota, key) for key in named), *(_number(quota, key) for key in numbers)) for quota in quotas]
+    return Table(head, rows)
+
+
+def usage_table(usage: Iterable[Record]) -> Table:
+    """Show what each service was asked since the start, how that ended, and what it cost by list prices."""
+    numbers = ("requests", "throttled", "denied", "not_found", "failed", "on_behalf")
+    head = ("SERVICE", "REQUESTS", "THROTTLED", "DENIED", "NOT FOUND", "FAILED", "ON BEHALF", "COST")
+    rows = [
+        (text(each, "service"), *(_number(each, key) for key in numbers), _dollars(each))
+        for each in usage
+        if any(each.get(key) for key in numbers)
+    ]
+    return Table(head, rows)
 
 
 def polling_line(polling: Record) -> str | None:
@@ -63,9 +79,9 @@ def polling_line(polling: Record) -> str | None:
     return f"checks are {span(behind)} late: {'they wait for ' + ', '.join(quotas) if quotas else 'AWS is slow'}"
 
 
-def files_table(files: Iterable[Record], now: datetime) -> Iterator[str]:
+def files_table(files: Iterable[Record], now: datetime) -> Table:
     """Show each file that is kept: how it stands, and how long ago it was written."""
-    yield from columns([("FILE", "STATE", "WRITTEN"), *(_file_row(file, now) for file in files)])
+    return Table(("FILE", "STATE", "WRITTEN"), [_file_row(file, now) for file in files])
 
 
 def file_reasons(files: Iterable[Record]) -> Iterator[str]:
@@ -128,7 +144,14 @@ def change_line(secret: Record) -> str:
 def text(record: Record, key: str) -> str:
     """Give a member as text, empty where there is none."""
     value = record.get(key)
-    return "" if value is None else str(value)
+    return "" if value is None else printable(str(value))
+
+
+def printable(told: str) -> str:
+    """Escape what could move a terminal's cursor or hide: names come from AWS, where others may choose them."""
+    if told.isprintable():
+        return told
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in told)
 
 
 def moment(record: Record, key: str) -> datetime | None:
@@ -165,6 +188,13 @@ def _file_row(file: Record, now: datetime) -> Sequence[str]:
     written = moment(file, "written_at")
     ago = f"{span((now - written).total_seconds())} ago" if written else "-"
     return (text(file, "path"), text(file, "state"), ago)
+
+
+def _dollars(record: Record) -> str:
+    value = record.get("dollars")
+    if not isinstance(value, int | float):
+        return "-"
+    return f"${value:,.2f}" if value >= _CENT else f"${value:.6f}"
 
 
 def _number(record: Record, key: str) -> str:

@@ -44,6 +44,19 @@ class SecretGauge(NamedTuple):
     confirmed_at: float | None  # wall seconds; None = never held
 
 
+class Usage(NamedTuple):
+    """What one service of AWS was asked since the start, by end, and its list price."""
+
+    service: str
+    requests: int
+    throttled: int
+    denied: int
+    not_found: int
+    failed: int  # no answer in time, or none that helps
+    on_behalf: int  # calls that other services made to it for us, no requests of ours
+    dollars: float
+
+
 class Gauges(NamedTuple):
     """Where the values that are read, not counted, come from; called on each scrape."""
 

@@ -22,7 +22,7 @@ from sidecar.core.config.types import PerSecret
 from sidecar.core.files import FileState
 from sidecar.core.freshness import State
 from sidecar.core.quotas import QuotaReading
-from sidecar.telemetry.counts import Counts, Gauges, Histogram, SecretGauge
+from sidecar.telemetry.counts import Counts, Gauges, Histogram, SecretGauge, Usage
 from sidecar.telemetry.labels import ON_DEMAND, RETRIED, KmsReason, Outcome
 
 MOST_NAMES: Final = 100
@@ -144,9 +144,34 @@ def dollars(counts: Counts) -> dict[str, float]:
     for (service, operation, outcome), count in counts.requests.items():
         answered = count if outcome in _ANSWERED else 0
         sums[service] = sums.get(service, 0.0) + answered * prices.of_request(service, operation)
-    on_behalf = sum(count for reason, count in counts.kms_charges.items() if reason is not KmsReason.DIRECT)
-    sums["kms"] += on_behalf * prices.KMS_SYMMETRIC + counts.kms_surcharges
+    sums["kms"] += on_behalf(counts) * prices.KMS_SYMMETRIC + counts.kms_surcharges
     return sums
+
+
+def on_behalf(counts: Counts) -> int:
+    """Count the calls to KMS that other services made for us."""
+    return sum(count for reason, count in counts.kms_charges.items() if reason is not KmsReason.DIRECT)
+
+
+def usage(counts: Counts) -> Sequence[Usage]:
+    """Sum up by service what was asked, how it ended, and what it cost."""
+    ends: dict[str, Counter[Outcome]] = {}
+    for (service, _, outcome), count in counts.requests.items():
+        ends.setdefault(service, Counter())[outcome] += count
+    cost = dollars(counts)
+    return [
+        Usage(
+            service,
+            ended.total(),
+            ended[Outcome.THROTTLED],
+            ended[Outcome.DENIED],
+            ended[Outcome.NOT_FOUND],
+            ended[Outcome.TIMEOUT] + ended[Outcome.ERROR],
+            on_behalf(counts) if service == "kms" else 0,
+            cost[service],
+        )
+        for service, ended in ends.items()
+    ]
 
 
 def _totals(secrets: Sequence[SecretGauge]) -> Iterator[Metric]:

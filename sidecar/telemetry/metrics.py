@@ -4,7 +4,7 @@ Counting is on the path of every cache hit: no lock, no await, well under a micr
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
@@ -17,8 +17,8 @@ from sidecar.core.config.types import PerSecret
 from sidecar.core.ports import Priority
 from sidecar.core.prices import KeyKind
 from sidecar.core.quotas import Scope
-from sidecar.telemetry.counts import HTTP_BUCKETS, REQUEST_BUCKETS, WAIT_BUCKETS, Counts, Gauges, Histogram
-from sidecar.telemetry.exposition import Exposition
+from sidecar.telemetry.counts import HTTP_BUCKETS, REQUEST_BUCKETS, WAIT_BUCKETS, Counts, Gauges, Histogram, Usage
+from sidecar.telemetry.exposition import Exposition, usage
 from sidecar.telemetry.labels import (
     ON_DEMAND,
     CacheResult,
@@ -75,6 +75,10 @@ class Metrics:
             await asyncio.sleep(0)
         encode, content_type = choose_encoder(accept)
         return content_type, encode(_Collected(families))
+
+    def usage(self) -> Sequence[Usage]:
+        """Give what each service was asked so far, and what that cost."""
+        return usage(self._counts)
 
     def request_finished(self, service: str, operation: str, outcome: Outcome, seconds: float) -> None:
         """Count one attempt on the wire, `service` and `operation` as botocore spells them."""

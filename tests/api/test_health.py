@@ -96,6 +96,7 @@ class TestStatus:
         assert b"canary" not in answer.body
         assert (status["start_estimate_seconds"], status["budget"]) == (0.0, None)
         assert status["polling"] == {"behind_seconds": 0.0, "waits_for": []}
+        assert {usage["service"] for usage in status["usage"]} >= {"kms", "secretsmanager", "ssm"}
 
     async def test_says_what_was_foreseen(self) -> None:
         """How long a start takes to everybody, what the budget does to admins."""
@@ -136,7 +137,7 @@ class TestStatus:
         async with served() as one:
             one.permit(Rule(None, None, Globs(["api"])))
             status = (await one.get("/v1/status")).json
-        assert "quotas" not in status
+        assert not {"quotas", "usage"} & status.keys()
         assert [each["name"] for each in status["secrets"]] == ["api"]
         assert status["unready"] == [{"name": "api", "reason": "pending"}]
         assert status["ready"] is False

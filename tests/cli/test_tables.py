@@ -9,12 +9,14 @@ from sidecar.cli.tables import (
     columns,
     fleet_line,
     polling_line,
+    printable,
     quotas_table,
     reasons,
     secrets_table,
     span,
     start_line,
     unready_line,
+    usage_table,
 )
 
 NOW = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
@@ -115,6 +117,30 @@ def test_the_fleet(fleet: dict[str, object], line: str) -> None:
 def test_late_checks(polling: dict[str, object], line: str | None) -> None:
     """By how much, and what they wait for; a moment is not worth a line."""
     assert polling_line(polling) == line
+
+
+def test_usage() -> None:
+    """What was asked of each service; one that was never asked has no row, small sums keep their digits."""
+    counted = {"requests": 9, "throttled": 1, "denied": 0, "not_found": 0, "failed": 2, "on_behalf": 0}
+    asked = {"service": "ssm", **counted, "dollars": 0.0}
+    behind = {"service": "kms", **dict.fromkeys(counted, 0), "on_behalf": 3, "dollars": 0.000009}
+    dear = {"service": "secretsmanager", **counted, "dollars": 1234.5}
+    _, *rows = usage_table([asked, behind, dear, {"service": "s3", "requests": 0}])
+    assert [row.split() for row in rows] == [
+        ["ssm", "9", "1", "0", "0", "2", "0", "$0.000000"],
+        ["kms", "0", "0", "0", "0", "0", "3", "$0.000009"],
+        ["secretsmanager", "9", "1", "0", "0", "2", "0", "$1,234.50"],
+    ]
+    assert list(usage_table([{"service": "ssm", "requests": 1}]))[1].endswith("-")
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [("app/ä", "app/ä"), ("a\x1b[2Jb", "a\\x1b[2Jb"), ("a\nb", "a\\nb"), ("a\u202eb", "a\\u202eb")],
+)
+def test_what_could_move_a_cursor_is_escaped(told: str, shown: str) -> None:
+    """Controls, line ends, and what turns the direction of writing."""
+    assert printable(told) == shown
 
 
 def test_reasons() -> None:

@@ -138,6 +138,10 @@ class TestCounting:
         assert scrape.value("sidecar_aws_cost_dollars_total", service="kms") == pytest.approx(0.03 + 0.03 / 10_000)
         assert scrape.value("sidecar_kms_charges_total", reason="sm") == 10_000
         assert scrape.value("sidecar_kms_charges_total", reason="direct") == 1
+        used = {each.service: each for each in scrape.metrics.usage()}
+        assert used["secretsmanager"][1:7] == (6, 1, 1, 1, 2, 0)
+        assert used["secretsmanager"].dollars == billed
+        assert (used["kms"].requests, used["kms"].on_behalf) == (1, 10_000)
 
     def test_quotas(self, scrape: Scrape) -> None:
         """Waits, refusals and retries name the quota; priorities are words."""
