@@ -47,7 +47,7 @@ stampede-real: $(INSTALLED)  ## Start thirty real daemons under a strict quota, 
 # uv writes pins for every platform and Python at once; none of them holds a download address.
 pins:  ## Pin anew what pyproject.toml asks for (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/run.txt
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra dev --group test --group check --group build -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra dev --extra settings --group test --group check --group build -c requirements/run.txt -o requirements/dev.txt
 
 clean:  ## Remove what make and the tests made
 	rm -rf .venv dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .sidecar
