@@ -74,8 +74,8 @@ class SidecarSettingsSource(PydanticBaseSettingsSource):
     def _wanted(self) -> Iterator[tuple[str, FieldInfo]]:
         """Give the fields to ask for; of a model that others gave a part of, the rest is wanted."""
         for name, field in self.settings_cls.model_fields.items():
-            given: object = next((self.current_state[key] for key in _keys(name, field) if key in self.current_state), {})
-            if _secret(name, field) and isinstance(given, dict):
+            given = [self.current_state[key] for key in _keys(name, field) if key in self.current_state]
+            if _secret(name, field) and all(isinstance(each, dict) for each in given):
                 yield name, field
 
     def _fitting(self, field: FieldInfo, value: Value) -> object:
