@@ -1,4 +1,6 @@
+import errno
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +66,16 @@ def test_who_is_let_in(tmp_path: Path, mode: int, who: int) -> None:
     assert len(told.split(", ")) == max(who, 1)
     assert (told == "root only") is (who == 0)
     assert ("everybody else" in told) is (who == 3)
+
+
+def test_who_is_told_by_number_and_name(tmp_path: Path) -> None:
+    """Both for whom the system knows, a number for others; a folder that hides the socket stands for it."""
+    (tmp_path / "s").touch(0o600)
+    me = pwd.getpwuid(os.geteuid())
+    told = str(unanswered(str(tmp_path / "s"), PermissionError(errno.EACCES, "no")))
+    assert told.endswith(f"{tmp_path / 's'} has mode 0600 and lets in user {me.pw_name} ({me.pw_uid})")
+    hidden = str(unanswered(str(tmp_path / "gone" / "s"), PermissionError(errno.EACCES, "no")))
+    assert f"{tmp_path} has mode" in hidden
 
 
 def test_a_path_that_is_no_socket(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ OPTIONAL = (
     "flask",
     "jinja2",
     "moto",
+    "pydantic_settings",
     "redis",
     "s3transfer",
     "sidecar.aws.ciphertexts",
@@ -38,6 +39,7 @@ OPTIONAL = (
     "sidecar.fakeaws",
     "sidecar.fleet",
     "sidecar.outputs",
+    "sidecar.settings",
     "werkzeug",
 )
 """What a daemon does not need that keeps secrets and parameters fresh: each costs megabytes.
@@ -126,7 +128,17 @@ def test_it_outlives_the_reader_of_its_log(aws: AwsAccount, folder: Path) -> Non
 @pytest.mark.parametrize("command", ["version", "get", "status"])
 def test_questions_do_not_pay_for_the_daemon(command: str) -> None:
     """What a health check runs imports neither the SDK nor the HTTP library nor the configuration's."""
-    heavy = ("aiobotocore", "aiohttp", "botocore", "pydantic", "prometheus_client", "structlog", "uvloop", "yaml")
+    heavy = (
+        "aiobotocore",
+        "aiohttp",
+        "botocore",
+        "pydantic",
+        "prometheus_client",
+        "rich",
+        "structlog",
+        "uvloop",
+        "yaml",
+    )
     code = (
         "import json, sys\n"
         "from sidecar.cli import main\n"
