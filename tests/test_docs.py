@@ -8,13 +8,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import pytest
-from prometheus_client import CollectorRegistry
-from prometheus_client.parser import text_string_to_metric_families
 
 import sidecar
 from sidecar.accounts import SystemAccounts
@@ -28,11 +25,10 @@ from sidecar.cli.exits import Exit
 from sidecar.cli.tables import span
 from sidecar.core import errors, prices
 from sidecar.core.config.loading import load
-from sidecar.core.config.types import PerSecret
-from sidecar.core.files import FileReading, FileState
+from sidecar.core.files import FileState
 from sidecar.core.freshness import State
 from sidecar.core.ports import Priority
-from sidecar.core.quotas import QUOTAS, QuotaReading, Scope, default_limit
+from sidecar.core.quotas import QUOTAS, default_limit
 from sidecar.core.refs import parse_tree
 from sidecar.core.spellings import parse_any
 from sidecar.fakeaws.seed import daemon_section, parse_seed
@@ -43,20 +39,18 @@ from sidecar.telemetry import (
     DataKeyResult,
     DataKeyUse,
     FileResult,
-    Gauges,
     HookResult,
     HttpRoute,
     KmsReason,
     Listener,
-    Metrics,
     Outcome,
     Refreshed,
-    SecretGauge,
     events,
 )
 from sidecar.telemetry.exposition import ENTRY_KINDS
 from sidecar.telemetry.labels import OPERATIONS, RETRIED
 from tests.docs_markdown import ROOT, Block, Page, code, doc, listed, pages, rows
+from tests.exported import families
 from tests.playground import Playground, playing
 
 PAGES = pages()
@@ -73,7 +67,7 @@ class TestPages:
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
     def test_every_series_that_is_named_exists(self, page: Page) -> None:
         """In tables, queries and alerts alike."""
-        known = {sample for family in _families() for sample in (family.name, *family.samples)}
+        known = {sample for family in families() for sample in (family.name, *family.samples)}
         named = re.findall(r"\bsidecar_[a-z_]+\b", page.text)
         assert [name for name in named if name not in known] == []
 
@@ -222,35 +216,6 @@ def _problem_row(kind: type[errors.SidecarError]) -> tuple[str, tuple[str, str]]
     return str(problem(error)["type"]).removeprefix(TYPE_PREFIX), (str(int(row.status)), row.title)
 
 
-@dataclass(frozen=True)
-class Family:
-    """One family of series, as a scrape shows it."""
-
-    name: str
-    kind: str
-    labels: frozenset[str]
-    samples: tuple[str, ...]
-
-
-def _families() -> list[Family]:
-    """Scrape a daemon that has one of everything."""
-    metrics = Metrics(CollectorRegistry())
-    reading = QuotaReading(Scope("111111111111", "eu-west-1"), "ssm.get", 40, 4, 4, 0, 0, 0, 0, leased=2.5)
-    metrics.expect_data_keys()
-    file = FileReading("/run/x", FileState.CURRENT, None, "", "")
-    gauges = Gauges(lambda: [reading], lambda: [SecretGauge("db", State.FRESH, 1.0)], files=lambda: [file])
-    metrics.read(gauges, PerSecret.ON)
-    return [
-        Family(
-            f"{family.name}_total" if family.type == "counter" else family.name,
-            family.type,
-            frozenset(label for sample in family.samples for label in sample.labels if label != "le"),
-            tuple({sample.name for sample in family.samples}),
-        )
-        for family in text_string_to_metric_families(metrics.render("")[1].decode())
-    ]
-
-
 class TestMetrics:
     """docs/metrics.md."""
 
@@ -263,7 +228,7 @@ class TestMetrics:
             for name, kind, labels, _ in self.page.rows("series", "type", "labels", "meaning")
         }
         process = {(code(row[0])[0], row[1], frozenset[str]()) for row in self.page.rows("series", "type", "meaning")}
-        assert told | process == {(family.name, family.kind, family.labels) for family in _families()}
+        assert told | process == {(family.name, family.kind, family.labels) for family in families()}
 
     def test_every_label_value_is_listed(self) -> None:
         """Of the labels that have closed vocabularies."""

@@ -24,6 +24,7 @@ ACROSS = {
     "api/test_fuzz.py": "whatever may come over the socket",
     "engine/test_invariants.py": "the engine as a whole, whatever happens",
     "bench": "the benchmarks, which are no part of the program",
+    "deploy": "what ships beside the program: the chart, the rules, the dashboard",
     "test_docs.py": "the documents",
     "test_layout.py": "the tests themselves",
     "e2e": "the program as a whole, as a process",

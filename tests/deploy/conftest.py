@@ -1,0 +1,38 @@
+"""Give helm and promtool to the tests; in CI what is missing fails, elsewhere it is skipped with the reason."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.deploy.charts import Helm
+from tests.deploy.layer import NotFetchedError, helm_binary
+
+
+def missing(what: str) -> NoReturn:
+    """Skip a test, or fail it in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def _helm_binary() -> Path:
+    try:
+        return helm_binary()
+    except NotFetchedError as error:
+        missing(f"helm cannot be fetched: {error}")
+
+
+@pytest.fixture
+def helm(_helm_binary: Path, tmp_path: Path) -> Helm:
+    """Give helm."""
+    return Helm(_helm_binary, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Give promtool, which Debian's package prometheus brings."""
+    return shutil.which("promtool") or missing("promtool is not installed: apt-get install prometheus")
