@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench stampede stampede-real pins clean
+.PHONY: help install run test check format bench stampede stampede-real dashboard pins clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -43,6 +43,9 @@ stampede: $(INSTALLED)  ## Simulate a thousand daemons that start at once; write
 
 stampede-real: $(INSTALLED)  ## Start thirty real daemons under a strict quota, alone and as a fleet (needs redis-server)
 	$(BIN)/python -m bench.stampede.real
+
+dashboard: $(INSTALLED)  ## Draw docs/dashboard.svg: real daemons in bad weather (needs prometheus and redis-server)
+	$(BIN)/python -m bench.dashboard --write
 
 # uv writes pins for every platform and Python at once; none of them holds a download address.
 pins:  ## Pin anew what pyproject.toml asks for (needs uv)

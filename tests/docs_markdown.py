@@ -81,7 +81,8 @@ class Page:
 
 def pages() -> list[Page]:
     """Give all documents."""
-    return [Page(path) for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))]
+    single = (ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "helm" / "README.md")
+    return [Page(path) for path in (*single, *sorted((ROOT / "docs").rglob("*.md")))]
 
 
 def doc(name: str) -> Page:

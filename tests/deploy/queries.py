@@ -15,7 +15,7 @@ ALERTS: Final[dict[str, Any]] = yaml.safe_load((CHART / "files" / "alerts.yaml")
 
 _SERIES = re.compile(r"\b((?:sidecar|process|python)_[a-z0-9_]+)\b(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
-_TARGET: Final = {"job", "instance", "namespace"}  # what Prometheus adds to each series
+_TARGET: Final = {"job", "instance", "namespace", "le"}  # what Prometheus adds to each series, and buckets have
 
 
 def _panels() -> Iterator[tuple[str, str]]:

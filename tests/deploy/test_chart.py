@@ -472,6 +472,15 @@ def ports(rule: Manifest) -> list[Any]:
     return [each["port"] for each in rule["ports"]]
 
 
+def test_names_are_short_enough(helm: Helm) -> None:
+    """Also with the longest name that a release may have, in its thousandth revision."""
+    image = [f"--set=image.{key}={value}" for key, value in IMAGE.items()]
+    done = helm.run("template", "r" * 53, str(CHART), *image, "--set", "workload.kind=Job,dashboard.enabled=true")
+    names = [each["metadata"]["name"] for each in yaml.safe_load_all(done.stdout)]
+    assert len(names) == 4
+    assert all(len(name) + len("000") <= 63 for name in names)
+
+
 class TestRefusals:
     """Mistakes are told before anything is installed, with what would be right."""
 

@@ -5,7 +5,7 @@
 {{- if not (contains .Chart.Name .Release.Name) }}
 {{- $name = printf "%s-%s" .Release.Name .Chart.Name }}
 {{- end }}
-{{- $name | trunc 52 | trimSuffix "-" }}
+{{- $name | trunc 48 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "sidecar.labels" -}}
