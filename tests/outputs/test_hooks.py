@@ -39,7 +39,7 @@ class TestSignal:
         with pytest.raises(Untold, match="no process"):
             await self.fire(tmp_path / "pid")
 
-    @pytest.mark.parametrize("text", ["", "0", "1", "-1", "x", str(os.getpid()), "9" * 30])
+    @pytest.mark.parametrize("text", ["", "0", "1", "-1", "x", pytest.param(str(os.getpid()), id="itself"), "9" * 30])
     async def test_what_is_no_process_of_the_apps(self, tmp_path: Path, text: str) -> None:
         """Neither groups, nor everybody, nor the first process, nor itself."""
         (tmp_path / "pid").write_text(text)
