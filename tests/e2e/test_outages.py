@@ -107,7 +107,7 @@ def test_a_disabled_key_is_seen_and_revokes(aws: AwsAccount, start: Start) -> No
     aws.fake.set_key_state("alias/lock", "Disabled", region=aws.region)
     assert daemon.wait_for("check_failed")["why"] == "key_disabled"
     refused = daemon.until("locked", lambda answer: answer.status == 403)
-    assert "KMS key" in refused.json["mend"]
+    assert "enable-key" in refused.json["mend"]
     assert daemon.metrics().total("sidecar_secret_state", name="locked") == 2
     aws.fake.set_key_state("alias/lock", "Enabled", region=aws.region)
     daemon.wait_for("secret_recovered")
