@@ -11,11 +11,12 @@ help:  ## Show this
 
 install: $(INSTALLED)  ## Make .venv/ with everything
 
-# The pins hold hashes; the project itself is installed editable, without asking for anything more.
+# The pins name everything, with hashes, so pip resolves nothing: older ones refuse a pinned package that another asks for
+# with an extra. The project itself is installed editable, without asking for anything more.
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sidecar needs Python 3.11 or later: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 

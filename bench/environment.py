@@ -29,7 +29,7 @@ def _make(python: Path) -> None:
     print("Making the environment of requirements/run.txt in .venv/run-only ...", file=sys.stderr, flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", _PLACE], check=True)
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--require-hashes", "--requirement", str(_PINS)], check=True)
+    subprocess.run([*pip, "install", "--require-hashes", "--no-deps", "--requirement", str(_PINS)], check=True)
     where = subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True, capture_output=True
     )

@@ -144,7 +144,7 @@ class TestRepository:
         *installs, main_job = _make_run(tmp_path)
         (tmp_path / ".venv").mkdir()
         (tmp_path / ".venv/installed").touch()
-        assert any("--require-hashes" in line for line in installs)
+        assert any("--require-hashes --no-deps" in line for line in installs)
         assert main_job == ".venv/bin/sidecar dev"
         assert _make_run(tmp_path) == [main_job]
 
