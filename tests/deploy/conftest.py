@@ -36,3 +36,9 @@ def helm(_helm_binary: Path, tmp_path: Path) -> Helm:
 def promtool() -> str:
     """Give promtool, which Debian's package prometheus brings."""
     return shutil.which("promtool") or missing("promtool is not installed: apt-get install prometheus")
+
+
+@pytest.fixture(scope="session")
+def jq() -> str:
+    """Give jq, which the queries of the docs are for."""
+    return shutil.which("jq") or missing("jq is not installed: apt-get install jq")
