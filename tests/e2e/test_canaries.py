@@ -124,6 +124,22 @@ SECTIONS = {
     "cache": {"refresh": "1s", "negative_ttl": "1s"},
     "log": {"level": "debug", "format": "json", "audit": True},
 }
+FILES: dict[str, dict[str, object]] = {
+    "env": {"template": "P={{ secret('secure') }}\nF={{ secret('field') | json }}\n", "wait": "0s:1s"},
+    "leaves": {"tree": "tree"},
+    "broken": {"template": "{{ secret_json('secure').user }}", "on_change": {"exec": ["/bin/false"]}},
+    "refused": {"secret": "field", "wait": "0s:1s", "on_change": {"exec": ["/bin/sh", "-c", "cat env >&2; exit 1"]}},
+}
+"""What is written by the configuration's own wish, and so may hold values; what is told of it may not."""
+
+DELIVERED = "delivered"
+
+
+def with_files(folder: Path) -> dict[str, object]:
+    """Have files written there too."""
+    (folder / DELIVERED).mkdir(exist_ok=True)
+    files = [{"path": str(folder / DELIVERED / name), "allow_disk": True, **spec} for name, spec in FILES.items()]
+    return {**SECTIONS, "files": files}
 
 
 def plant(aws: AwsAccount) -> None:
@@ -166,7 +182,7 @@ def live_through(scene: Scene) -> None:
         daemon.wait_for_next(said, "secret_recovered", ref="ssm:/c/secure")
     scene.reload(f"secrets: {{x: '{MISPLACED}', y: 'sm:{MISPLACED}?x', z: {{ref: 'kms:{MISPLACED}'}}}}")
     scene.reload(f"secrets: [{MISPLACED}")
-    scene.reload(json.dumps(configuration(daemon.folder, SECTIONS)))
+    scene.reload(json.dumps(configuration(daemon.folder, with_files(daemon.folder))))
     scene.look_everywhere()
 
 
@@ -193,7 +209,8 @@ def drain(scene: Scene) -> None:
     waiting.close()
     scene.outputs.add("log", scene.daemon.log.text)
     for path in scene.daemon.folder.rglob("*"):
-        if path.is_file() and path != scene.daemon.config:
+        is_asked_for = DELIVERED in path.parts and not path.name.endswith(".sidecar")
+        if path.is_file() and path != scene.daemon.config and not is_asked_for:
             scene.outputs.add(f"file {path}", path.read_bytes())
 
 
@@ -203,7 +220,7 @@ def outputs(lend_account: Lend) -> Iterator[Outputs]:
     with lend_account() as account, short_folder() as folder:
         plant(account)
         keys = {"AWS_SECRET_ACCESS_KEY": ACCESS_SECRET, "AWS_SESSION_TOKEN": SESSION_TOKEN}
-        with running(folder, SECTIONS, environment(account, **keys)) as daemon:
+        with running(folder, with_files(folder), environment(account, **keys)) as daemon:
             scene = Scene(account, daemon, Outputs())
             live_through(scene)
             ask_by_commands(scene, environment(SIDECAR_SOCKET=str(daemon.socket)))
@@ -222,6 +239,9 @@ def test_enough_was_searched(outputs: Outputs) -> None:
     log = outputs.by_place["log"].decode()
     for event in ("secret_changed", "check_failed", "secret_recovered", "config_rejected", "secret_accessed"):
         assert event in log
+    for event in ("file_written", "hook_failed", "file_failed"):
+        assert event in log
+    assert any(place.endswith(".sidecar") for place in outputs.by_place)
     assert "sidecar_aws_requests_total" in outputs.by_place["ops /metrics"].decode()
     assert len(outputs.by_place) > 30
 

@@ -296,6 +296,8 @@ SignalName = Annotated[
 
 def none_is_nothing(value: object) -> object:
     """Let the word `none` say that nothing is wanted."""
+    if isinstance(value, str) and value != "none":
+        raise unwanted("none, or whom to tell: {signal: …}, {exec: …} or {http: …}", value)
     return None if value == "none" else value
 
 

@@ -260,6 +260,10 @@ identities: {default: {endpoint_url: "http://user:hunter2@x", external_id: "hunt
             "secrets.a: the ciphertext holds a space. Within a URL write '+' as %2B, or use URL-safe base64.",
         ),
         ("secrets: text", "secrets: want a mapping, got text"),
+        (
+            "files: [{path: /run/x, template: x, on_change: nothing}]",
+            "files.0.on_change: want none, or whom to tell: {signal: …}, {exec: …} or {http: …}, got nothing",
+        ),
         ("secrets: {a: {ref: 'sm:x', required: }}", "secrets.a.required: want true or false, got nothing"),
         ("failover: {s4: [a, b]}", "failover.s4: want one of ssm, sm, kms, s3, got s4"),
         (
