@@ -149,8 +149,8 @@ def ask_secret(name: str, wait: float) -> Question:
 
 
 def ask_resolve(ref: str, wait: float) -> Question:
-    """Ask for the same by reference."""
-    return Question(target("/v1/resolve", ref=ref), ref, wait)
+    """Ask for the same by reference; one that is ciphertext itself is not repeated in what is raised."""
+    return Question(target("/v1/resolve", ref=ref), "kms:…" if ref.startswith("kms:") else ref, wait)
 
 
 def ask_refresh(names: Sequence[str], rejected: str | None, wait: float) -> Question:

@@ -1,7 +1,18 @@
 import pytest
 
 from sidecar.client import Change, Unfit, Value
-from sidecar.client.protocol import EventReader, Question, Reply, ask_value, has_newer, pause_after, target, value_of
+from sidecar.client.protocol import (
+    EventReader,
+    Question,
+    Reply,
+    ask_resolve,
+    ask_value,
+    has_newer,
+    pause_after,
+    problem_of,
+    target,
+    value_of,
+)
 
 STREAM = (
     b': watching\nid: b-1\n\nevent: change\ndata: {"name": "a"}\n\n'
@@ -32,6 +43,14 @@ def test_a_question_says_how_long_it_waits() -> None:
     assert ask_value("a", previous=False, wait=1.2).headers == {"Prefer": "wait=2"}
     assert (Question("/x").headers, Question("/x").timeout) == ({}, 5.0)
     assert (Question("/x").method, Question("/x", body=b"").method) == ("GET", "POST")
+
+
+def test_ciphertext_is_not_repeated() -> None:
+    """What is asked for goes over the socket, and is not in the error that tells of it; other references are."""
+    asked = ask_resolve("kms:AQICAHcanary?context=app=web", wait=1)
+    assert "canary" in asked.target
+    assert str(problem_of(403, b"{}", asked.about)) == "kms:…: the answer is HTTP status 403"
+    assert str(problem_of(404, b"{}", ask_resolve("sm:db", 1).about)) == "sm:db: the answer is HTTP status 404"
 
 
 class TestValue:
