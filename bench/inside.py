@@ -19,7 +19,7 @@ with small_imports():
     import uvloop
 
     from sidecar.app import App
-    from sidecar.cli.daemon import load_config
+    from sidecar.cli.configured import load_config
     from sidecar.core.config.models import Config
     from sidecar.telemetry.logs import set_up_logs
 

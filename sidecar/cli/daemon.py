@@ -2,17 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from sidecar import app
-from sidecar.accounts import SystemAccounts
 from sidecar.api.sockets import allow_connections
 from sidecar.app import Bound
-from sidecar.cli.sources import find_config, read_text
-from sidecar.core.config.loading import load
+from sidecar.cli.configured import read_config
 from sidecar.core.config.models import Config
 from sidecar.core.errors import SidecarError
 from sidecar.hardening import harden
@@ -20,13 +18,6 @@ from sidecar.telemetry import events
 from sidecar.telemetry.logs import set_up_logs
 
 log = structlog.get_logger()
-
-
-def load_config(
-    file: tuple[str, str] | None, environ: Mapping[str, str], defaults: tuple[str, str] | None = None
-) -> Config:
-    """Read everything that configures; raises ConfigError with every problem."""
-    return load(file=file, environ=environ, accounts=SystemAccounts(), defaults=defaults)
 
 
 def run(
@@ -56,9 +47,4 @@ def run(
 
 def run_configured(option: Path | None) -> None:
     """Run the daemon that the file and the environment configure; a reload looks for the file again."""
-    run(lambda: load_config(_found(option), os.environ))
-
-
-def _found(option: Path | None) -> tuple[str, str] | None:
-    path = find_config(option, os.environ)
-    return read_text(path) if path else None
+    run(lambda: read_config(option, os.environ))

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import click
 
-from sidecar.accounts import SystemAccounts
+from sidecar.cli.configured import read_config
 from sidecar.cli.exits import Exit
 from sidecar.cli.options import config_option, json_option, read_seconds
-from sidecar.cli.sources import find_config, read_text
 from sidecar.cli.tables import columns, span
-from sidecar.core.config.loading import load
 from sidecar.core.config.models import Config
 from sidecar.core.outlook import SLOW_START, Stretch
 from sidecar.core.prices import PRICED_ON
@@ -52,8 +50,7 @@ def command(  # noqa: PLR0913 -- one for each option
     AWS is not asked. Ends with 0 where everything fits, with 1 where a quota does not suffice: then it says how that
     one is raised. Also with 1 where `quotas.budget` cannot be kept.
     """
-    path = find_config(config, os.environ)
-    read = load(file=read_text(path) if path else None, environ=os.environ, accounts=SystemAccounts())
+    read = read_config(config, os.environ)
     plan = build_plan(read, region_in(read, os.environ), Wishes(pods, tree_size, start_within))
     click.echo(json.dumps(as_record(plan), indent=2) if as_json else "\n".join(page(plan)))
     kept = plan.stretch is None or plan.stretch.kept

@@ -16,7 +16,8 @@ from typing import Final
 import click
 
 from sidecar.app import Bound
-from sidecar.cli.daemon import load_config, run
+from sidecar.cli.configured import load_config
+from sidecar.cli.daemon import run
 from sidecar.cli.sockets import DEV_SOCKET
 from sidecar.cli.sources import read_text
 from sidecar.core.config.layers import variable
@@ -78,7 +79,7 @@ def play(wishes: Wishes) -> None:
     environ = dict(os.environ)
     if wishes.socket:
         environ[variable(("listen", "unix", "path"))] = str(wishes.socket)
-    read_config(wishes, environ, defaults)  # what is wrong with it is told before anything starts
+    read_seeded(wishes, environ, defaults)  # what is wrong with it is told before anything starts
     refuse_neighbour(wishes.socket or DEV_SOCKET)
     with running_fake(wishes) as fake:
         environment = sdk_environment(fake.url, planted.region)
@@ -88,7 +89,7 @@ def play(wishes: Wishes) -> None:
         def read() -> Config:
             if terminal and not sys.stdin.isatty():  # SIGHUP, as the terminal was closed: nobody wants us any more
                 os.kill(os.getpid(), signal.SIGTERM)
-            return read_config(wishes, environ, defaults)
+            return read_seeded(wishes, environ, defaults)
 
         run(
             read,
@@ -122,7 +123,7 @@ def telling_of(path: Path) -> Iterator[None]:
         raise ConfigError([Problem(str(path), "", problem) for problem in error.problems]) from error
 
 
-def read_config(wishes: Wishes, environ: Mapping[str, str], defaults: str) -> Config:
+def read_seeded(wishes: Wishes, environ: Mapping[str, str], defaults: str) -> Config:
     """Read what configures the daemon: the file that is named or the seed's section, over our defaults."""
     if wishes.config:
         file: tuple[str, str] | None = read_text(wishes.config)

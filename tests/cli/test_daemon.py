@@ -3,23 +3,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sidecar.cli.daemon import load_config
 from tests.cli.processes import clean
-
-
-def test_defaults_are_the_weakest() -> None:
-    """What a command knows better yields to the file, and that to the environment."""
-    config = load_config(
-        ("sidecar.yaml", "cache: {refresh: 20s}"),
-        {"SIDECAR_CACHE__MIN_REFRESH": "3s"},
-        ("defaults", "cache: {refresh: 2s, min_refresh: 2s, negative_ttl: 2s}"),
-    )
-    assert (config.cache.refresh, config.cache.min_refresh, config.cache.negative_ttl) == (20, 3, 2)
-
 
 CRASH = """
 import sys
-from sidecar.cli.daemon import load_config, run
+from sidecar.cli.configured import load_config
+from sidecar.cli.daemon import run
 def fail(bound, config):
     raise ValueError("canary")
 yaml = "listen: {unix: {path: s}, ops: 127.0.0.1:0}"

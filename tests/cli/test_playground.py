@@ -13,7 +13,7 @@ import botocore.session
 import pytest
 
 from sidecar.app import Bound
-from sidecar.cli.playground import PlaygroundError, Wishes, banner, point_at, read_config, running_fake, sdk_environment
+from sidecar.cli.playground import PlaygroundError, Wishes, banner, point_at, read_seeded, running_fake, sdk_environment
 from sidecar.client import Client
 from sidecar.core.errors import ConfigError
 from tests.cli.processes import ENDING, SIDECAR, clean, read_until, run, running
@@ -159,13 +159,13 @@ def test_a_seed_that_becomes_bad_is_a_problem_of_configuration(tmp_path: Path) -
     """A reload reports it, and changes nothing."""
     (tmp_path / "seed.yaml").write_text("{")
     with pytest.raises(ConfigError):
-        read_config(Wishes(tmp_path / "seed.yaml"), {}, "")
+        read_seeded(Wishes(tmp_path / "seed.yaml"), {}, "")
 
 
 def test_a_seed_without_a_section(tmp_path: Path) -> None:
     """The daemon declares nothing, and does what it does by default."""
     (tmp_path / "seed.yaml").write_text("parameters: {/a: b}")
-    assert read_config(Wishes(tmp_path / "seed.yaml"), {}, "cache: {refresh: 2s}").cache.refresh == 2
+    assert read_seeded(Wishes(tmp_path / "seed.yaml"), {}, "cache: {refresh: 2s}").cache.refresh == 2
 
 
 def test_a_fake_that_does_not_start(tmp_path: Path) -> None:
