@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench stampede stampede-real dashboard pins clean
+.PHONY: help install run test check format bench stampede stampede-real dashboard image pins clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -48,10 +48,16 @@ stampede-real: $(INSTALLED)  ## Start thirty real daemons under a strict quota, 
 dashboard: $(INSTALLED)  ## Draw docs/dashboard.svg: real daemons in bad weather (needs prometheus and redis-server)
 	$(BIN)/python -m bench.dashboard --write
 
+image: $(INSTALLED)  ## Build both images and try them, without a registry or an engine (needs buildah, debootstrap and root)
+	deploy/image/try.sh
+
 # uv writes pins for every platform and Python at once; none of them holds a download address.
+COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 pins:  ## Pin anew what pyproject.toml asks for (needs uv)
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/run.txt
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra dev --extra settings --group test --group check --group build -c requirements/run.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -o requirements/run.txt
+	$(COMPILE) pyproject.toml --extra dev --extra settings --group test --group check --group build -c requirements/run.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements/run.txt -c requirements/dev.txt -o requirements/fake.txt
+	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 
 clean:  ## Remove what make and the tests made
 	rm -rf .venv dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .sidecar
