@@ -23,7 +23,7 @@ from sidecar.accounts import SystemAccounts
 from sidecar.api.peers import peers_known
 from sidecar.api.permits import Permits
 from sidecar.api.server import Interface
-from sidecar.api.services import Services
+from sidecar.api.services import Kms, Services
 from sidecar.api.sockets import UnixListener, bind_next_tcp, bind_tcp, bind_unix
 from sidecar.aws import Aws
 from sidecar.core.access import Declared, Globs, build_access
@@ -150,6 +150,7 @@ class App:
             audit=config.log.audit,
             outlook=foresee(config, self._house.aws.region),
             files=self._read_files,
+            kms=Kms(self._house.keys, self._house.envelopes, self._house.public_key),
         )
         self._engine.refresher.on_sweep = self._services.prune
         metrics.read(self._gauges(), config.metrics.per_secret)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from sidecar.aws import Aws, counting
 from sidecar.core.config.models import Config, Fleet, IdentitySpec
 from sidecar.core.config.units import StoreKind
-from sidecar.core.ports import Clock, LeaseStore, Priority, Route, Source, TreeSource
+from sidecar.core.ports import Clock, Gate, KeyService, LeaseStore, Priority, Route, Source, TreeSource
 from sidecar.core.quotas import Limits, Scope
-from sidecar.core.refs import Ref
+from sidecar.core.refs import DEFAULT_IDENTITY, Ref
 from sidecar.engine.clock import SystemClock
 from sidecar.engine.engine import Engine, World
 from sidecar.engine.guard import Guard
@@ -24,6 +24,7 @@ from sidecar.telemetry import Metrics
 if TYPE_CHECKING:
     from sidecar.engine.leasing import Leasing  # at run time only where there is a fleet
     from sidecar.envelope.messages import Messages  # at run time only where there is a message
+    from sidecar.envelope.public_keys import LoadedKey, PublicKeys  # likewise
 
 
 class Household:
@@ -38,6 +39,7 @@ class Household:
         self._config = config
         self._metrics = metrics
         self._messages: Messages | None = None
+        self._public_keys: PublicKeys | None = None
         self.clock = SystemClock()
         self.aws = self.way_to_aws(config)
         self.aws.check_regions(identities_of(config) | store_identities(config))
@@ -62,9 +64,22 @@ class Household:
             self._messages = Messages(self._config.kms.data_key_cache, self.clock, self._metrics)
         return self._messages
 
+    def keys(self) -> KeyService:
+        """Give KMS as the default identity sees it; raises ConfigError where it has no region."""
+        return self.aws.keys(DEFAULT_IDENTITY)
+
+    async def public_key(self, key_id: str, keys: KeyService, gate: Gate) -> "LoadedKey":
+        """Give the public key of a pair that may be used, asked for once; raises SecretError, Transient, BadKeyId."""
+        if self._public_keys is None:
+            from sidecar.envelope.public_keys import PublicKeys  # noqa: PLC0415 -- only where there is one
+
+            self._public_keys = PublicKeys()
+        return await self._public_keys.get(key_id, keys, gate)
+
     def adopt(self, config: Config) -> None:
-        """Keep the data keys as a changed configuration says."""
+        """Keep data keys as a changed configuration says, and public keys of which it may say otherwise no more."""
         self._config = config
+        self._public_keys = None
         if self._messages is not None:
             self._messages.limits = config.kms.data_key_cache
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Final
 
 from sidecar import __version__
-from sidecar.api import problems
+from sidecar.api import kms_shapes, problems
 from sidecar.api.routing import NAME, Parameter, Route
 from sidecar.core.names import MAX_BYTES, NAME_PATTERN
 
@@ -57,7 +57,7 @@ def openapi_document(routes: Sequence[Route]) -> dict[str, object]:
         "openapi": "3.1.0",
         "info": {"title": "sidecar", "version": __version__, "license": {"name": "Apache-2.0"}},
         "paths": paths,
-        "components": {"schemas": _SCHEMAS},
+        "components": {"schemas": {**_SCHEMAS, **{name: shape.schema() for name, shape in kms_shapes.SHAPES.items()}}},
     }
 
 
@@ -68,8 +68,8 @@ def _operations(route: Route) -> dict[str, object]:
         "parameters": list(_parameters(route)),
         "responses": _responses(route),
     }
-    if route.takes_body:
-        operation["requestBody"] = {"content": {"application/json": {"schema": {"$ref": f"{_REF}Refresh"}}}}
+    if route.body:
+        operation["requestBody"] = {"content": {"application/json": {"schema": {"$ref": f"{_REF}{route.body}"}}}}
     return {route.method.lower(): operation}
 
 

@@ -49,7 +49,7 @@ class BodyTooLarge(SidecarError):
     """The request's body is larger than any that makes sense."""
 
     label = "body_too_large"
-    mend = "Send a smaller body."
+    mend = "Send a smaller body. Data of more than 1 MiB is for `sidecar encrypt` and `sidecar decrypt`."
 
 
 class HeadersTooLarge(SidecarError):
@@ -111,6 +111,7 @@ _TABLE: Final[Mapping[type[SidecarError], Row]] = {
     BadRequest: Row(HTTPStatus.BAD_REQUEST, "The request cannot be understood"),
     errors.BadRef: Row(HTTPStatus.BAD_REQUEST, "This is no reference"),
     errors.BadKeyId: Row(HTTPStatus.BAD_REQUEST, "This names no KMS key"),
+    errors.BadSize: Row(HTTPStatus.BAD_REQUEST, "The length does not fit"),
     errors.BadName: Row(HTTPStatus.BAD_REQUEST, "This is no name of a secret"),
     errors.CallerDenied: Row(HTTPStatus.FORBIDDEN, "The caller may not"),
     errors.AccessDenied: Row(HTTPStatus.FORBIDDEN, "AWS refuses"),

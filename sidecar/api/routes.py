@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sidecar.api import watch
+from sidecar.api import kms, watch
 from sidecar.api.answers import Answer, json_answer
 from sidecar.api.asks import Ask
 from sidecar.api.health import serve_healthz, serve_metrics, serve_readyz, serve_status
@@ -15,6 +15,7 @@ from sidecar.telemetry import HttpRoute
 
 _CONDITIONS: Final = ("If-None-Match", "Prefer")
 _VALUE_REFUSALS: Final = (400, 403, 404, 422, 429, 502, 503, 504)
+_KMS_REFUSALS: Final = (400, 403, 413, 429, 502, 503, 504)
 _METRICS: Final = ("text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0")
 
 
@@ -88,7 +89,31 @@ UNIX: Final = (
         "Check values now, each at most once in `cache.min_refresh`.",
         headers=("Prefer",),
         refusals=(400, 403, 404, 413),
-        takes_body=True,
+        body="Refresh",
+    ),
+    *(
+        Route(
+            "POST",
+            f"/v1/kms/{operation}",
+            serve,
+            summary,
+            headers=("Prefer",),
+            refusals=_KMS_REFUSALS,
+            body=shape,
+            most_body=kms.MOST_BODY_BYTES,
+            counted_as=HttpRoute.KMS,
+        )
+        for operation, serve, shape, summary in kms.POSTED
+    ),
+    Route(
+        "GET",
+        "/v1/kms/public-key",
+        kms.serve_public_key,
+        "The public key of a pair, fetched once.",
+        (Parameter("key_id", "The key's id or ARN, an alias or its ARN.", required=True),),
+        headers=("Prefer",),
+        refusals=_KMS_REFUSALS,
+        counted_as=HttpRoute.KMS,
     ),
     Route("GET", HttpRoute.STATUS, serve_status, "How the daemon and the caller's secrets stand."),
     *OPS,

@@ -16,6 +16,7 @@ from sidecar.telemetry import HttpRoute
 Serve = Callable[[Services, Ask], Awaitable[Reply]]
 
 NAME: Final = "{name}"
+MOST_BODY_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,21 @@ class Route:
     """One thing that is served: where, what it needs, what it answers."""
 
     method: str  # a GET is also a HEAD
-    path: HttpRoute
+    path: str
     serve: Serve
     summary: str
     parameters: tuple[Parameter, ...] = ()
     headers: tuple[str, ...] = ()  # of the request, that matter
     content_types: tuple[str, ...] = ("application/json",)
     refusals: tuple[int, ...] = ()  # statuses other than 200 that it answers by itself
-    takes_body: bool = False
+    body: str = ""  # the schema of what it takes; none: it takes no body
+    most_body: int = MOST_BODY_BYTES
+    counted_as: HttpRoute | None = None  # where several paths are one in the metrics
+
+    @property
+    def label(self) -> HttpRoute:
+        """What metrics call it."""
+        return self.counted_as or HttpRoute(self.path)
 
     def read_query(self, raw: str) -> Query:
         """Read the query; raises BadRequest for what this route does not know or needs."""

@@ -7,7 +7,6 @@ import asyncio
 import socket
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import Final
 
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_writer import HttpVersion10, HttpVersion11
@@ -30,8 +29,6 @@ from sidecar.api.services import Services
 from sidecar.api.sockets import BACKLOG, UnixListener
 from sidecar.core.errors import SidecarError
 from sidecar.telemetry import HttpRoute, Listener
-
-MOST_BODY_BYTES: Final = 1024 * 1024
 
 
 class Front(Server):
@@ -84,7 +81,7 @@ class Front(Server):
             return response_of(self.refuse(error))
         reply = await self._reply(request, route, tail, query)
         status = reply.status if isinstance(reply, Answer) else 200
-        self._services.metrics.http_answered(self._listener, route.path, status, self._loop.time() - started)
+        self._services.metrics.http_answered(self._listener, route.label, status, self._loop.time() - started)
         if isinstance(reply, Answer):
             return response_of(reply)
         return await self._stream(request, reply)
@@ -94,8 +91,8 @@ class Front(Server):
         ask = Ask(_connection(request).caller, joined(request.headers.items()), tail)
         try:
             ask.query = route.read_query(query)
-            if route.takes_body:
-                ask.body = await read_body(request)
+            if route.body:
+                ask.body = await read_body(request, route.most_body)
             reply = await route.serve(self._services, ask)
         except SidecarError as error:
             reply = problem_answer(error)
@@ -120,10 +117,10 @@ class Front(Server):
         return response
 
 
-async def read_body(request: BaseRequest) -> bytes:
-    """Read a body of at most 1 MiB; raises BodyTooLarge, BadRequest."""
-    if (request.content_length or 0) > MOST_BODY_BYTES:
-        raise BodyTooLarge("the body is larger than 1 MiB")
+async def read_body(request: BaseRequest, most: int) -> bytes:
+    """Read a body of at most so many bytes; raises BodyTooLarge, BadRequest."""
+    if (request.content_length or 0) > most:
+        raise _too_large(most)
     expects = request.headers.get("Expect", "").lower() == "100-continue" and request.version == HttpVersion11
     if expects and request.transport:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -131,11 +128,15 @@ async def read_body(request: BaseRequest) -> bytes:
     try:
         async for chunk in request.content.iter_any():
             body += chunk
-            if len(body) > MOST_BODY_BYTES:
-                raise BodyTooLarge("the body is larger than 1 MiB")
+            if len(body) > most:
+                raise _too_large(most)
     except (RequestPayloadError, HttpProcessingError):
         raise BadRequest("the body is not sent as the headers say") from None
     return bytes(body)
+
+
+def _too_large(most: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is larger than {most >> 20} MiB")
 
 
 def _check_version(request: BaseRequest) -> None:

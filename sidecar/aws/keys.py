@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from sidecar.aws import kms
 from sidecar.aws.errors import BadSignature
 from sidecar.aws.identities import Identity, Question
-from sidecar.core.errors import KeyNotAllowed, SecretError
+from sidecar.core.errors import BadCiphertext, KeyNotAllowed, SecretError
 from sidecar.core.keys import (
     RSA_2048_BYTES,
     SYMMETRIC,
@@ -32,6 +32,9 @@ T = TypeVar("T")
 
 ALIAS_AGE: Final = 300.0
 """Seconds for which it is remembered which key an alias names."""
+
+MOST_CIPHERTEXT: Final = 6144
+"""Bytes of the longest ciphertext that KMS makes and takes."""
 
 MOST_ALIASES: Final = 256
 """Aliases remembered: far more than anybody allows, a bound on what callers can name."""
@@ -107,6 +110,8 @@ class Keys:
             await self._admit(key_id, gate, about)
         named = key_id or only
         region, about = region_of(named or "", region or self.region), about or "kms: a ciphertext"
+        if not 1 <= len(blob) <= MOST_CIPHERTEXT:
+            raise BadCiphertext(f"{about}: KMS makes no ciphertext of {len(blob)} bytes")
         question = kms.decrypt(region, about, blob=blob, context=context, key_id=named, algorithm=algorithm)
         opened = await self._ask(question, gate)
         self._price(question, algorithm, len(blob))

@@ -3,7 +3,7 @@
     SidecarError
     ├── ConfigError            mend the configuration (exit 2)
     ├── BindError              free the address, or mend where it is (exit 1)
-    ├── BadRef, BadName, BadKeyId   mend the request
+    ├── BadRef, BadName, BadKeyId, BadSize   mend the request
     ├── CallerDenied           ask as somebody else
     ├── SecretError            AWS has answered, asking again now changes nothing (*definitive*)
     │   ├── NotFound           it does not exist, or is being deleted
@@ -112,6 +112,13 @@ class BadKeyId(SidecarError):
 
     label = "bad_key_id"
     mend = "Write a key's ARN, an alias's ARN, alias/name, or the key's id."
+
+
+class BadSize(SidecarError):
+    """What is to be encrypted, signed or verified is longer, or shorter, than the key and algorithm take."""
+
+    label = "bad_size"
+    mend = "Sign and verify the digest of what is long; encrypt it in an envelope."
 
 
 class CallerDenied(SidecarError):

@@ -7,6 +7,7 @@ SDK throws is told by a table; its texts, which may quote the message, are not r
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final, Self
 
 from aws_encryption_sdk import EncryptionSDKClient
@@ -97,13 +98,18 @@ def needs_of(message: bytes, about: str) -> Needs:
 
 
 def open_message(message: bytes, wrapped: Wrapped, data_key: bytes, about: str) -> bytes:
-    """Decrypt a message with one of its data keys; raises BadCiphertext when it was altered or cut short."""
+    """Decrypt a message with one of its data keys; raises BadCiphertext when it was altered, cut short or added to."""
     provider = _Given(SdkDataKey(_info(wrapped.key), data_key, wrapped.blob))
+    source = BytesIO(message)
+    materials = DefaultCryptoMaterialsManager(provider)
     try:
-        plaintext, _ = _reader().decrypt(source=message, materials_manager=DefaultCryptoMaterialsManager(provider))
+        with _reader().stream(mode="decrypt", source=source, materials_manager=materials) as reading:
+            plaintext = bytes(reading.read())
     except Exception:  # noqa: BLE001 -- as above
         raise BadCiphertext(f"{about}: the message was altered or cut short") from None
-    return bytes(plaintext)
+    if source.read(1):  # nobody vouches for what follows a message
+        raise BadCiphertext(f"{about}: something follows the message")
+    return plaintext
 
 
 def seal_message(plaintext: bytes, data_key: DataKey, context: Context) -> bytes:

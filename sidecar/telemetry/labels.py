@@ -92,6 +92,7 @@ class HttpRoute(StrEnum):
     RESOLVE = "/v1/resolve"
     WATCH = "/v1/watch"
     REFRESH = "/v1/refresh"
+    KMS = "/v1/kms/{operation}"
     STATUS = "/v1/status"
     OPENAPI = "/openapi.json"
     HEALTHZ = "/healthz"
@@ -100,14 +101,14 @@ class HttpRoute(StrEnum):
     OTHER = "other"
 
 
-SERVED: Final = (
-    *((Listener.UNIX, route) for route in HttpRoute),
+SERVED: Final[tuple[tuple[Listener, HttpRoute], ...]] = (
+    *((Listener.UNIX, route) for route in HttpRoute if route is not HttpRoute.KMS),
     *(
         (Listener.OPS, route)
         for route in (HttpRoute.HEALTHZ, HttpRoute.READYZ, HttpRoute.METRICS, HttpRoute.OPENAPI, HttpRoute.OTHER)
     ),
 )
-"""Which listener has which resources: their series exist before the first request."""
+"""Which listener has which resources whose series exist before the first request: all but KMS's, which few apps use."""
 
 OPERATIONS: Final = (
     ("kms", "Decrypt"),

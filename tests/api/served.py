@@ -7,18 +7,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sidecar.api.patience import Patience
 from sidecar.api.permits import Permits
 from sidecar.api.server import Interface
-from sidecar.api.services import Services
+from sidecar.api.services import Kms, Services
 from sidecar.api.sockets import UnixListener, bind_tcp, bind_unix
 from sidecar.core.access import Access, Declared, Globs, Rule
 from sidecar.core.config.models import Cache
 from sidecar.core.config.units import Address
-from sidecar.core.errors import Failure
-from sidecar.core.ports import Gate
+from sidecar.core.errors import ConfigError, Failure, Problem
+from sidecar.core.ports import Gate, KeyService
 from sidecar.core.refs import Ref
 from sidecar.core.secret import Revision, Secret
 from tests.engine.fakes import FakeSource, ssm
@@ -28,6 +28,19 @@ BOOT = "b00t"
 DB = ssm("/prod/db")
 API = ssm("/prod/api")
 JSON_DB = b'{"user": "app", "password": "canary-1"}'
+
+
+def no_region() -> NoReturn:
+    """Know no region in which KMS could be asked."""
+    raise ConfigError([Problem("", "identities.default.region", "want a region")])
+
+
+async def no_key(_key_id: str, _keys: KeyService, _gate: Gate) -> NoReturn:
+    """Know no public key either."""
+    no_region()
+
+
+NO_KMS = Kms(no_region, no_region, no_key)
 
 
 async def as_spelt(ref: Ref, _deadline: float) -> Ref:
@@ -197,6 +210,7 @@ async def served(
     cache: Cache | None = None,
     source: FakeSource | None = None,
     polling: bool = False,
+    kms: Kms = NO_KMS,
 ) -> AsyncIterator[Served]:
     """Serve until the block ends. The value of `db` is there in AWS, that of `api` too; nothing is held yet."""
     with tempfile.TemporaryDirectory(prefix="sidecar-") as directory:
@@ -209,7 +223,15 @@ async def served(
             permits = Permits(Access([]), Declared({}, {}), Globs(["*"]))
             patience = SeenPatience()
             services = Services(
-                lab.engine, lab.guard, lab.metrics, permits, BOOT, lab.clock.wall(), as_spelt, patience=patience
+                lab.engine,
+                lab.guard,
+                lab.metrics,
+                permits,
+                BOOT,
+                lab.clock.wall(),
+                as_spelt,
+                kms=kms,
+                patience=patience,
             )
             interface = Interface(services)
             ops = bind_tcp(Address("127.0.0.1", 0))

@@ -192,7 +192,10 @@ HEADERS = st.dictionaries(
     st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=40)
     | st.sampled_from(["*", '"a"', "b00t-1"]),
 )
-OBJECTS = st.dictionaries(TEXT | st.sampled_from(["names", "rejected"]), TEXT | st.lists(TEXT | st.none(), max_size=3))
+OBJECTS = st.dictionaries(
+    TEXT | st.sampled_from(["names", "rejected", "KeyId", "Plaintext", "CiphertextBlob", "Message"]),
+    TEXT | st.lists(TEXT | st.none(), max_size=3),
+)
 
 
 @st.composite
@@ -204,9 +207,7 @@ def requests(draw: st.DrawFn, route: Route) -> bytes:
     )
     query = "&".join(f"{key}={quote(value)}" for key, value in pairs)
     method = draw(st.sampled_from([route.method, route.method, "HEAD"]))
-    body = (
-        draw(OBJECTS.map(lambda wish: json.dumps(wish).encode()) | st.binary(max_size=60)) if route.takes_body else b""
-    )
+    body = draw(OBJECTS.map(lambda wish: json.dumps(wish).encode()) | st.binary(max_size=60)) if route.body else b""
     lines = [f"{method} {route.path.removesuffix(NAME)}{segment if route.path.endswith(NAME) else ''}?{query} HTTP/1.1"]
     lines += ["Host: x", "Connection: close", "Prefer: wait=0", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in draw(HEADERS).items()]

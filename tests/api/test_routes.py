@@ -4,7 +4,7 @@ from sidecar.telemetry import HttpRoute
 
 def test_everything_that_is_counted_is_served() -> None:
     """The metric's routes and the table are the same, but for what leads nowhere."""
-    assert {route.path for route in routes.UNIX} == set(HttpRoute) - {HttpRoute.OTHER}
+    assert {route.label for route in routes.UNIX} == set(HttpRoute) - {HttpRoute.OTHER}
 
 
 def test_strangers_get_a_part_of_it() -> None:

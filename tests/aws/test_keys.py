@@ -101,6 +101,14 @@ class TestOperations:
             await keys.decrypt(sealed.blob, gate, context=CONTEXT)
 
 
+async def test_what_kms_never_made_is_not_sent_to_it(keys_of: KeysOf, gate: OpenGate) -> None:
+    """Nothing, or more than its longest ciphertext."""
+    for blob in (b"", bytes(6145), bytes(10_000_000)):
+        with pytest.raises(BadCiphertext, match=rf"kms:x: KMS makes no ciphertext of {len(blob)} bytes"):
+            await keys_of().decrypt(blob, gate, about="kms:x")
+    assert gate.calls == []
+
+
 class TestAllowedKeys:
     """`kms.allow_keys`."""
 

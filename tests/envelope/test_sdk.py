@@ -57,6 +57,13 @@ def test_a_message_with_a_thousand_data_keys() -> None:
         sdk.needs_of(sealed[:count] + (1000).to_bytes(2) + one_key * 1000, "kms:x")
 
 
+def test_nothing_may_follow_a_message() -> None:
+    """Not a byte, nor another message: nobody vouches for it."""
+    for more in (b"?", message()):
+        with pytest.raises(BadCiphertext, match="something follows the message"):
+            sdk.open_message(message() + more, sdk.Wrapped(ARN, b"wrapped"), b"k" * 32, "kms:x")
+
+
 @pytest.mark.parametrize("where", [40, 120, -1, -20])
 def test_one_bit_altered(where: int) -> None:
     """Whichever it is: it does not open, or is no message any more."""
