@@ -68,6 +68,10 @@ class _Straight:
         finally:
             self._count(call.service, call.operation, failure, loop.time() - sent_at)
 
+    async def bide(self, turn: Awaitable[T]) -> T:
+        """Wait: nobody else asks for the same."""
+        return await turn
+
     def once(self) -> "_Straight":
         """Stay: it never tries again."""
         return self

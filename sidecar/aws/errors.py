@@ -381,14 +381,18 @@ def _answered(refusal: _Refusal, asked: Asked) -> Failure:
     verdict = VERDICTS[meaning]
     text = asked.tell(verdict.what, refusal.shown_code)
     if meaning is Meaning.THROTTLED:
-        return Throttled(text, quota=_blamed_quota(refusal.message), retry_after=refusal.retry_after)
+        return Throttled(text, quota=_blamed_quota(refusal.message, asked.service), retry_after=refusal.retry_after)
     if issubclass(verdict.kind, Transient):
         return verdict.kind(text, mend=verdict.mend, retry_after=refusal.retry_after)
     return verdict.kind(text, mend=verdict.mend)
 
 
-def _blamed_quota(message: str) -> str | None:
-    return "kms.symmetric" if _NAMES_KMS.search(message) else None
+def _blamed_quota(message: str, service: str) -> str | None:
+    """Read which quota a throttling is about: KMS's behind another service, where the message names it.
+
+    A request to KMS itself charges one quota only, that of its key's kind, which the message does not tell.
+    """
+    return "kms.symmetric" if service != "kms" and _NAMES_KMS.search(message) else None
 
 
 def _meaning(refusal: _Refusal, service: str) -> Meaning:

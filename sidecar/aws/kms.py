@@ -23,7 +23,8 @@ def _question(  # noqa: PLR0913 -- what a question is made of
     algorithm: str = SYMMETRIC,
 ) -> Question[T]:
     given = {name: value for name, value in parameters.items() if value not in (None, {})}
-    return Question("kms", operation, region, given, about, read, kms_quota=quota_of(algorithm))
+    quota = quota_of(algorithm) or f"kms.{operation}"
+    return Question("kms", operation, region, given, about, read, kms_quota=quota)
 
 
 def encrypt(  # noqa: PLR0913 -- as many as KMS has

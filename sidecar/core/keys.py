@@ -25,9 +25,12 @@ _PATTERN: Final = re.compile(PATTERN)
 _KEY_ID: Final = re.compile(r"(mrk-)?[A-Za-z0-9-]{1,64}")
 _RESOURCE: Final = re.compile(r"key/(mrk-)?[A-Za-z0-9-]{1,64}|alias/[A-Za-z0-9/_-]{1,250}")
 _ALIAS: Final = re.compile(r"alias/[A-Za-z0-9/_-]{1,250}")
-_RSA: Final = ("RSA", "RSAES")
+_QUOTAS: Final = (
+    (("SYMMETRIC", "HMAC"), "kms.symmetric"),
+    (("RSA",), "kms.rsa"),
+    (("ECDSA", "ED25519", "SM2", "ECC"), "kms.ecc"),
+)
 RSA_2048_BYTES: Final = 256  # of a signature or ciphertext
-_ECC: Final = ("ECDSA", "ED25519", "SM2", "ECC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +127,9 @@ def kind_of(algorithm: str, size: int) -> KeyKind:
     return KeyKind.RSA_2048 if quota == "kms.rsa" and size == RSA_2048_BYTES else KeyKind.ASYMMETRIC
 
 
-def quota_of(algorithm: str) -> str:
-    """Name the quota that a request with this algorithm, or a key of this spec, is charged to."""
-    family = algorithm.split("_", maxsplit=1)[0]
-    if family.startswith(_RSA):
-        return "kms.rsa"
-    return "kms.ecc" if family.startswith(_ECC) or family == "SM2DSA" else "kms.symmetric"
+def quota_of(algorithm: str) -> str | None:
+    """Name the quota that a request with this algorithm, or a key of this spec, is charged to.
+
+    None for a kind of key that is not known here: it has some quota that is none of these.
+    """
+    return next((quota for families, quota in _QUOTAS if algorithm.startswith(families)), None)

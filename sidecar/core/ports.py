@@ -66,6 +66,13 @@ class Gate(Protocol):
         """
         ...
 
+    async def bide(self, turn: Awaitable[T]) -> T:
+        """Wait for what somebody else's request must end first; raises TimedOut where this check's own wait ends.
+
+        Cancelling it cancels `turn`.
+        """
+        ...
+
     def once(self) -> "Gate":
         """Give the same gate without retries: for a source that has another place to ask."""
         ...

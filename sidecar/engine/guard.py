@@ -52,7 +52,7 @@ _OUTCOMES: Final[Mapping[type[SidecarError], Outcome]] = {
 class GuardGate:
     """One check's way to AWS, with its priority and deadline (loop time); both can change while it waits."""
 
-    __slots__ = ("_guard", "_held_back", "_waits", "_wanted_until", "deadline", "priority")
+    __slots__ = ("_bides", "_guard", "_held_back", "_waits", "_wanted_until", "deadline", "priority")
 
     def __init__(self, guard: "Guard", priority: Priority, deadline: float | None) -> None:
         """Take for whom the check is made, and when it is of no use any more (None: it always is)."""
@@ -61,6 +61,7 @@ class GuardGate:
         self.deadline = deadline
         self._wanted_until = deadline if priority is Priority.CALLER else None
         self._waits: dict[Ticket, asyncio.Timeout] = {}
+        self._bides: set[asyncio.Timeout] = set()
         self._held_back: set[Circuit] = set()
 
     async def send(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -70,6 +71,20 @@ class GuardGate:
         cancels the attempt, and gives the quota back that was granted but not used.
         """
         return await self._guard.send(call, attempt, self, self.may_retry)
+
+    async def bide(self, turn: Awaitable[T]) -> T:
+        """Do what `Gate.bide` promises; a caller who joins meanwhile puts the end off."""
+        began = asyncio.get_running_loop().time()
+        timeout = asyncio.timeout_at(self.deadline)
+        self._bides.add(timeout)
+        try:
+            async with timeout:
+                return await turn
+        except TimeoutError:
+            waited = asyncio.get_running_loop().time() - began
+            raise TimedOut(f"somebody else's request for the same did not end within {waited:.1f} s") from None
+        finally:
+            self._bides.discard(timeout)
 
     def once(self) -> Gate:
         """Give the same gate without retries: for a source that has another place to ask."""
@@ -83,7 +98,7 @@ class GuardGate:
         self._wanted_until = max(self._wanted_until or deadline, deadline)
         if self.deadline is not None and self.deadline < deadline:
             self.deadline = deadline
-            for timeout in self._waits.values():
+            for timeout in (*self._waits.values(), *self._bides):
                 if not timeout.expired():
                     timeout.reschedule(deadline)
         if self.priority is not Priority.CALLER:
@@ -129,6 +144,9 @@ class _Once:
 
     async def send(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
         return await self._guard.send(call, attempt, self._gate, _never)
+
+    async def bide(self, turn: Awaitable[T]) -> T:
+        return await self._gate.bide(turn)
 
     def once(self) -> Gate:
         return self

@@ -6,7 +6,8 @@ where it takes long. Concurrent messages that miss the same data key ask for it 
 
 import asyncio
 import importlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -88,7 +89,7 @@ class Messages:
         if is_off(self.limits):
             self._metrics.data_key_used(DataKeyUse.ENCRYPT, DataKeyResult.OFF)
             return await keys.generate_data_key(asked.key_id, gate, context=asked.context, about=about)
-        async with self._turn(asked):
+        async with self._turn(asked, gate):
             held = self._sealing.take(asked, size, self.limits, self._clock.trust())
             if held is not None:
                 self._metrics.data_key_used(DataKeyUse.ENCRYPT, DataKeyResult.HIT)
@@ -117,7 +118,7 @@ class Messages:
         if is_off(self.limits):
             self._metrics.data_key_used(DataKeyUse.DECRYPT, DataKeyResult.OFF)
             return await self._decrypt(asked, keys, gate, about)
-        async with self._turn(asked):
+        async with self._turn(asked, gate):
             held = self._opening.get(asked, self.limits.max_age, self._clock.trust())
             if held is not None:
                 self._metrics.data_key_used(DataKeyUse.DECRYPT, DataKeyResult.HIT)
@@ -133,12 +134,20 @@ class Messages:
             raise Undecryptable(f"{about}: KMS opened a data key with another key than the message names")
         return opened.plaintext
 
-    def _turn(self, asked: Cached) -> asyncio.Lock:
-        """Give the lock behind which those wait who want the same data key; it goes with the last of them."""
+    @asynccontextmanager
+    async def _turn(self, asked: Cached, gate: Gate) -> AsyncIterator[None]:
+        """Let those who want the same data key go one after the other, none waiting longer than it may.
+
+        The lock goes with the last of them. Raises TimedOut where somebody else's request takes too long.
+        """
         lock = self._asking.get(asked)
         if lock is None:
             lock = self._asking[asked] = asyncio.Lock()
-        return lock
+        await gate.bide(lock.acquire())
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def _import_sdk() -> None:

@@ -119,7 +119,8 @@ def _charge(visit: Visit, key: stores.Key, action: str) -> None:
     # The first use decides for all that a request needs, else a batch of ten could never pass a quota of five.
     begun, visit.uses_key = visit.uses_key, True
     if not visit.weather.admits(visit.account, visit.region, quota, visit.now(), debt=begun):
-        raise KeyTrouble(Trouble.THROTTLED, AwsError("ThrottlingException", "Rate exceeded"))
+        told = "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls."
+        raise KeyTrouble(Trouble.THROTTLED, AwsError("ThrottlingException", told))
     visit.kms_charges += action == "kms:Decrypt"
 
 

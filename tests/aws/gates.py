@@ -21,6 +21,10 @@ class OpenGate:
         self.calls.append(call)
         return await attempt()
 
+    async def bide(self, turn: Awaitable[T]) -> T:
+        """Wait as long as it takes."""
+        return await turn
+
     def once(self) -> Gate:
         """Give itself: it never retries."""
         self.onces += 1

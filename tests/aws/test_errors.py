@@ -143,12 +143,16 @@ def test_the_message_is_read_where_codes_are_shared(service: str, code: str, mes
         ("Rate exceeded", "ssm", None),
         ("Rate exceeded for KMS", "ssm", "kms.symmetric"),
         ("Rate exceeded (Service: AWSKMS; Status Code: 400; Error Code: ThrottlingException)", "ssm", "kms.symmetric"),
-        ("You have exceeded the rate at which you may call KMS.", "kms", "kms.symmetric"),
+        ("Access to KMS is throttled: rate exceeded", "secretsmanager", "kms.symmetric"),
+        ("You have exceeded the rate at which you may call KMS.", "kms", None),
         ("Rate exceeded for /app/kms-password", "ssm", None),
     ],
 )
 def test_a_throttling_names_its_quota_or_none(message: str, service: str, quota: str | None) -> None:
-    """KMS is blamed where the message names it; a plain "Rate exceeded" blames nobody."""
+    """KMS is blamed where another service's message names it; a plain "Rate exceeded" blames nobody.
+
+    KMS itself always says that it is KMS, and charged but one quota: its key's, which may be that of RSA.
+    """
     told = failure("ThrottlingException", message, service=service)
     assert isinstance(told, Throttled)
     assert told.quota == quota

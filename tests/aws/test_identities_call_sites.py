@@ -102,6 +102,10 @@ class ClosedGate:
         self.calls += 1
         raise Transient("closed")
 
+    async def bide(self, turn: Awaitable[T]) -> T:
+        """Wait."""
+        return await turn
+
     def once(self) -> "ClosedGate":
         """Stay closed."""
         return self

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -7,10 +8,12 @@ from sidecar.aws import Aws
 from sidecar.aws.errors import BadSignature
 from sidecar.aws.keys import Keys, partition_of
 from sidecar.core.config.models import IdentitySpec
-from sidecar.core.errors import BadCiphertext, BadKeyId, KeyDisabled, KeyNotAllowed, WrongKey
+from sidecar.core.errors import BadCiphertext, BadKeyId, KeyDisabled, KeyNotAllowed, Throttled, WrongKey
 from sidecar.core.keys import KeyPattern
-from sidecar.core.ports import KeyService
+from sidecar.core.ports import KeyService, Priority
+from sidecar.core.quotas import Limits
 from sidecar.core.secret import Plaintext
+from sidecar.engine.guard import Guard
 from sidecar.telemetry import KmsReason, Metrics
 from tests.aws.gates import OpenGate
 from tests.aws.scripted import ScriptedAws
@@ -18,6 +21,7 @@ from tests.aws_fixtures import AwsAccount
 
 KeysOf = Callable[..., KeyService]
 CONTEXT = (("app", "web"),)
+KMS_THROTTLES = "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls."
 
 
 @pytest.fixture
@@ -89,6 +93,24 @@ class TestOperations:
         assert (found.der, found.spec, found.usage) == (b"der", "RSA_2048", "SIGN_VERIFY")
         assert found.algorithms == ("RSASSA_PSS_SHA_256",)
         assert [charge.quota for charge in gate.calls[-1].charges] == ["kms.GetPublicKey"]
+
+    async def test_a_throttled_pair_slows_its_own_quota(
+        self, keys_of: KeysOf, aws: AwsAccount, metrics: Metrics
+    ) -> None:
+        """KMS says of each throttling that it is KMS's: RSA, elliptic curves and symmetric keys are told apart."""
+        keys, kms = keys_of(), aws.client("kms")
+        pairs = {"RSASSA_PSS_SHA_256": "RSA_2048", "ECDSA_SHA_256": "ECC_NIST_P256"}
+        guard = Guard(Limits(1.0), dice=lambda: 0.0, metrics=metrics)
+        gate = guard.gate(Priority.CALLER, asyncio.get_running_loop().time() + 60).once()
+        for algorithm, spec in pairs.items():
+            key = kms.create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+            await keys.sign(key, b"once", algorithm, gate)
+            aws.fake.fault("throttle", service="kms", operation="Sign", message=KMS_THROTTLES, count=1)
+            with pytest.raises(Throttled):
+                await keys.sign(key, b"again", algorithm, gate)
+        throttled = {each.quota: each.throttled for each in guard.readings()}
+        assert {"kms.rsa": 1, "kms.ecc": 1}.items() <= throttled.items()
+        assert throttled.get("kms.symmetric", 0) == 0
 
     async def test_the_wrong_context_and_a_disabled_key(self, keys_of: KeysOf, aws: AwsAccount, gate: OpenGate) -> None:
         """Each is its own error."""

@@ -141,9 +141,11 @@ def test_a_price_depends_on_the_kind_of_key(algorithm: str, size: int, kind: Key
         ("ECC_NIST_P256", "kms.ecc"),
         ("SM2DSA", "kms.ecc"),
         ("SM2PKE", "kms.ecc"),
+        ("ED25519_SHA_512", "kms.ecc"),
         ("HMAC_256", "kms.symmetric"),
+        ("ML_DSA_SHAKE_256", None),
     ],
 )
-def test_the_algorithm_says_whose_quota(algorithm: str, quota: str) -> None:
-    """Symmetric, RSA and elliptic curves have quotas of their own."""
+def test_the_algorithm_says_whose_quota(algorithm: str, quota: str | None) -> None:
+    """Symmetric, RSA and elliptic curves have quotas of their own; another kind of key uses none of these."""
     assert quota_of(algorithm) == quota

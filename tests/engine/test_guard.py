@@ -443,3 +443,24 @@ class TestReadings:
         with pytest.raises(Transient):
             await world.background().once().send(PROBE, world.answer("", Unreachable("x"), takes=2))  # admitted at 0.5
         assert world.guard.progressed_at == 2.5
+
+
+class TestBiding:
+    """One check behind another's request."""
+
+    async def test_to_its_own_deadline(self, world: World) -> None:
+        """It is told then, the request that it waited for goes on, and a gate without retries waits no longer."""
+        other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for gate, ends in ((world.caller(within=5), 5), (world.caller(within=7).once(), 7)):
+            with pytest.raises(TimedOut):
+                await gate.bide(asyncio.shield(other))
+            assert asyncio.get_running_loop().time() == ends
+        assert not other.done()
+
+    async def test_a_caller_who_joins_puts_it_off(self, world: World) -> None:
+        """What is given in time is passed on."""
+        gate = world.guard.gate(Priority.BACKGROUND, 5)
+        waiting = asyncio.Task(gate.bide(asyncio.sleep(6, "given")))
+        await asyncio.sleep(1)
+        gate.promote(deadline=20)
+        assert await waiting == "given"

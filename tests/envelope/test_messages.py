@@ -10,12 +10,15 @@ from aws_encryption_sdk.key_providers.kms import StrictAwsKmsMasterKeyProvider
 from prometheus_client import CollectorRegistry
 
 from sidecar.aws import Aws
+from sidecar.aws.keys import Keys
 from sidecar.core.config.models import DataKeyCache, IdentitySpec
-from sidecar.core.errors import BadCiphertext, KeyDisabled, KeyNotAllowed, Throttled, Undecryptable
-from sidecar.core.keys import KeyPattern
-from sidecar.core.ports import DataKey, Decrypt, Route
-from sidecar.core.refs import Ref, SourceKind, parse
+from sidecar.core.errors import BadCiphertext, KeyDisabled, KeyNotAllowed, Throttled, TimedOut, Undecryptable
+from sidecar.core.keys import SYMMETRIC, KeyPattern
+from sidecar.core.ports import DataKey, Decrypt, Gate, Opened, Priority, Route
+from sidecar.core.quotas import Limits
+from sidecar.core.refs import Context, Ref, SourceKind, parse
 from sidecar.core.secret import Plaintext, Secret
+from sidecar.engine.guard import Guard
 from sidecar.envelope import sdk
 from sidecar.envelope.messages import IN_LOOP, Messages
 from sidecar.telemetry import Metrics
@@ -119,6 +122,63 @@ async def test_a_failure_is_not_kept(messages: Messages, room: Aws, aws: AwsAcco
         await messages.seal(Plaintext(b"a"), key, keys, gate)
     aws.fake.clear()
     assert (await messages.seal(Plaintext(b"a"), key, keys, gate)).key == key
+
+
+class SlowKeys(Keys):
+    """KMS that takes a minute for a data key."""
+
+    async def admits(self, key_id: str, gate: Gate) -> bool:  # noqa: ARG002 -- the port's
+        """Admit every key."""
+        return True
+
+    async def generate_data_key(
+        self,
+        key_id: str,
+        gate: Gate,  # noqa: ARG002 -- the port's
+        *,
+        context: Context = (),  # noqa: ARG002
+        size: int = 32,
+        about: str = "",  # noqa: ARG002
+    ) -> DataKey:
+        """Make one, slowly."""
+        await asyncio.sleep(60)
+        return DataKey(key_id, Plaintext(b"k" * size), b"blob")
+
+    async def decrypt(  # noqa: PLR0913 -- the port's
+        self,
+        blob: bytes,  # noqa: ARG002 -- the port's
+        gate: Gate,  # noqa: ARG002
+        *,
+        context: Context = (),  # noqa: ARG002
+        key_id: str | None = None,
+        algorithm: str = SYMMETRIC,  # noqa: ARG002
+        region: str | None = None,  # noqa: ARG002
+        about: str = "",  # noqa: ARG002
+    ) -> Opened:
+        """Open one, slowly."""
+        await asyncio.sleep(60)
+        return Opened(key_id or "", Plaintext(b"k" * 32))
+
+
+@pytest.mark.looptime
+async def test_nobody_waits_longer_than_it_may_behind_another(
+    messages: Messages, metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    """Whoever wants the same data key waits for the one that asks, to its own deadline; the others get it at once."""
+    key = "arn:aws:kms:eu-west-1:111122223333:key/1"
+    keys = SlowKeys(Aws({"default": IdentitySpec(region="eu-west-1")}, {}, metrics).identity("default"), None, metrics)
+    guard, value, loop = Guard(Limits(), dice=lambda: 1.0, metrics=metrics), Plaintext(b"x"), asyncio.get_running_loop()
+    blob = (await messages.seal(value, key, keys, OpenGate(), context=(("the", "first"),))).blob
+    for work in (lambda gate: messages.seal(value, key, keys, gate), lambda gate: messages.open(blob, keys, gate)):
+        began = loop.time()
+        others = [asyncio.Task(work(guard.gate(Priority.CALLER, began + patience))) for patience in (90, 70)]
+        await asyncio.sleep(0)
+        with pytest.raises(TimedOut, match="somebody else's request"):
+            await work(guard.gate(Priority.CALLER, began + 5))
+        assert loop.time() == began + 5
+        await asyncio.gather(*others)
+        assert loop.time() == began + 60
+    assert (spoken(registry, "encrypt"), spoken(registry, "decrypt")) == ([1, 2, 0], [1, 1, 0])
 
 
 async def test_large_messages_go_to_a_thread(messages: Messages, room: Aws, aws: AwsAccount) -> None:
