@@ -4,6 +4,7 @@ Must not listen, nor read a configuration: `app` gives it listeners, `sidecar ex
 """
 
 import asyncio
+import importlib
 import random
 import secrets
 from collections.abc import Mapping
@@ -70,6 +71,8 @@ class Household:
 
     async def public_key(self, key_id: str, keys: KeyService, gate: Gate) -> "LoadedKey":
         """Give the public key of a pair that may be used, asked for once; raises SecretError, Transient, BadKeyId."""
+        if self._public_keys is None:  # some tenths of a second, which are not the loop's
+            await asyncio.to_thread(importlib.import_module, "sidecar.envelope.public_keys")
         if self._public_keys is None:
             from sidecar.envelope.public_keys import PublicKeys  # noqa: PLC0415 -- only where there is one
 

@@ -3,6 +3,7 @@
 One of the few places that open plaintexts. Must not decide which keys may be used, nor cache anything.
 """
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from sidecar.api.kms_shapes import SHAPES, Wish
 from sidecar.api.problems import BodyTooLarge, WaitEnded
 from sidecar.api.services import Kms, Services
 from sidecar.core.ciphertexts import is_message
-from sidecar.core.errors import BadKeyId, BadSize, ConfigError
+from sidecar.core.errors import BadContext, BadKeyId, BadSize, ConfigError, TimedOut
 from sidecar.core.keys import SYMMETRIC, check_key_id
 from sidecar.core.names import parse_name
 from sidecar.core.ports import Gate, KeyService, Opened, Priority, PublicKey
@@ -46,12 +47,22 @@ class Turn:
         return await self.kms.public_key(check_key_id(key_id), self.keys, self.gate)
 
 
-@asynccontextmanager
-async def _turn(services: Services, ask: Ask, operation: str) -> AsyncIterator[Turn]:
-    """Let the caller in; raises CallerDenied, BadKeyId where KMS cannot be asked at all, WaitEnded."""
+def _check_caller(services: Services, ask: Ask, operation: str) -> None:
+    """Let the caller in, before anything of the request is looked at; raises CallerDenied."""
     name = parse_name(f"kms/{operation}")
     ask.accesses[name] = None
     services.permits.check_name(ask.caller, name)
+
+
+def _read(services: Services, ask: Ask, operation: str, shape: str) -> Wish:
+    """Let the caller in, and read what it asks for; raises CallerDenied, BadRequest."""
+    _check_caller(services, ask, operation)
+    return SHAPES[shape].read(ask.body)
+
+
+@asynccontextmanager
+async def _turn(services: Services, ask: Ask) -> AsyncIterator[Turn]:
+    """Give the way to KMS; raises BadKeyId where it cannot be asked at all, WaitEnded."""
     assert services.kms, "whoever serves these routes has KMS"
     try:
         keys = services.kms.keys()
@@ -64,20 +75,24 @@ async def _turn(services: Services, ask: Ask, operation: str) -> AsyncIterator[T
     try:
         async with services.patience.busy(deadline):
             yield Turn(services.kms, keys, services.guard.gate(Priority.CALLER, deadline))
-    except TimeoutError:
+    except (TimeoutError, TimedOut):
+        if asyncio.get_running_loop().time() < deadline:  # the guard's own patience with one attempt
+            raise
         raise WaitEnded(f"{ABOUT}: AWS has not answered in time") from None
 
 
 async def serve_encrypt(services: Services, ask: Ask) -> Answer:
     """Encrypt: by KMS, in an envelope, or by the public key of an RSA pair."""
-    wish = SHAPES["KmsEncrypt"].read(ask.body)
+    wish = _read(services, ask, "encrypt", "KmsEncrypt")
     key_id, plaintext, algorithm = wish.key_id, wish.plaintext, wish.encryption_algorithm
     size = len(plaintext.reveal())
     if wish.is_envelope:
         _check_envelope(wish, size)
     elif size > MOST_DIRECT:
         raise BadSize(f"Plaintext is larger than the {MOST_DIRECT} bytes that KMS encrypts", mend=_LARGER)
-    async with _turn(services, ask, "encrypt") as turn:
+    elif algorithm != SYMMETRIC and wish.context:
+        raise BadContext("a key pair takes no encryption context", mend="Leave EncryptionContext out.")
+    async with _turn(services, ask) as turn:
         if wish.is_envelope:
             sealed = await turn.kms.envelopes().seal(
                 plaintext, check_key_id(key_id), turn.keys, turn.gate, context=wish.context, about=ABOUT
@@ -102,8 +117,8 @@ def _check_envelope(wish: Wish, size: int) -> None:
 
 async def serve_decrypt(services: Services, ask: Ask) -> Answer:
     """Decrypt what KMS has encrypted, or an Encryption SDK message."""
-    wish = SHAPES["KmsDecrypt"].read(ask.body)
-    async with _turn(services, ask, "decrypt") as turn:
+    wish = _read(services, ask, "decrypt", "KmsDecrypt")
+    async with _turn(services, ask) as turn:
         opened = await _open(wish, turn)
     told = {"KeyId": opened.key, "Plaintext": opened.plaintext.reveal()}
     return _answer({**told, "EncryptionAlgorithm": wish.encryption_algorithm})
@@ -111,7 +126,12 @@ async def serve_decrypt(services: Services, ask: Ask) -> Answer:
 
 async def _open(wish: Wish, turn: Turn) -> Opened:
     blob, context = wish.blob("CiphertextBlob"), wish.context
-    if is_message(blob):
+    if is_message(blob) and wish.encryption_algorithm == SYMMETRIC:  # RSA's ciphertext may begin with any bytes
+        if wish.key_id_or_none is not None:
+            raise BadKeyId(
+                "an Encryption SDK message names its keys itself",
+                mend="Leave KeyId out; `kms.allow_keys` says which keys may open it.",
+            )
         return await turn.kms.envelopes().open(blob, turn.keys, turn.gate, context=context, about=ABOUT)
     key_id = wish.key_id_or_none
     return await turn.keys.decrypt(
@@ -121,8 +141,8 @@ async def _open(wish: Wish, turn: Turn) -> Opened:
 
 async def serve_data_key(services: Services, ask: Ask) -> Answer:
     """Make a data key, in the clear and encrypted."""
-    wish = SHAPES["KmsDataKey"].read(ask.body)
-    async with _turn(services, ask, "generate-data-key") as turn:
+    wish = _read(services, ask, "generate-data-key", "KmsDataKey")
+    async with _turn(services, ask) as turn:
         made = await turn.keys.generate_data_key(
             wish.key_id, turn.gate, context=wish.context, size=wish.size, about=ABOUT
         )
@@ -131,8 +151,8 @@ async def serve_data_key(services: Services, ask: Ask) -> Answer:
 
 async def serve_sealed_data_key(services: Services, ask: Ask) -> Answer:
     """Make a data key that nobody sees yet."""
-    wish = SHAPES["KmsDataKey"].read(ask.body)
-    async with _turn(services, ask, "generate-data-key-without-plaintext") as turn:
+    wish = _read(services, ask, "generate-data-key-without-plaintext", "KmsDataKey")
+    async with _turn(services, ask) as turn:
         sealed = await turn.keys.generate_data_key_without_plaintext(
             wish.key_id, turn.gate, context=wish.context, size=wish.size, about=ABOUT
         )
@@ -141,26 +161,26 @@ async def serve_sealed_data_key(services: Services, ask: Ask) -> Answer:
 
 async def serve_random(services: Services, ask: Ask) -> Answer:
     """Draw random bytes."""
-    wish = SHAPES["KmsRandom"].read(ask.body)
-    async with _turn(services, ask, "generate-random") as turn:
+    wish = _read(services, ask, "generate-random", "KmsRandom")
+    async with _turn(services, ask) as turn:
         drawn = await turn.keys.generate_random(wish.size, turn.gate, about=ABOUT)
     return _answer({"Plaintext": drawn.reveal()})
 
 
 async def serve_sign(services: Services, ask: Ask) -> Answer:
     """Sign a message or a digest."""
-    wish = SHAPES["KmsSign"].read(ask.body)
+    wish = _read(services, ask, "sign", "KmsSign")
     message, algorithm = _message(wish), wish.signing_algorithm
-    async with _turn(services, ask, "sign") as turn:
+    async with _turn(services, ask) as turn:
         signed = await turn.keys.sign(wish.key_id, message, algorithm, turn.gate, is_digest=wish.is_digest, about=ABOUT)
     return _answer({"KeyId": signed.key, "Signature": signed.signature, "SigningAlgorithm": algorithm})
 
 
 async def serve_verify(services: Services, ask: Ask) -> Answer:
     """Tell whether a signature is a key's: by its public key here, or by KMS where that is not enough."""
-    wish = SHAPES["KmsVerify"].read(ask.body)
+    wish = _read(services, ask, "verify", "KmsVerify")
     message, algorithm, signature = _message(wish), wish.signing_algorithm, wish.blob("Signature")
-    async with _turn(services, ask, "verify") as turn:
+    async with _turn(services, ask) as turn:
         loaded = await turn.loaded(wish.key_id)
         is_valid = loaded.verify(message, signature, algorithm, is_digest=wish.is_digest, about=ABOUT)
         if is_valid is None:
@@ -172,7 +192,8 @@ async def serve_verify(services: Services, ask: Ask) -> Answer:
 
 async def serve_public_key(services: Services, ask: Ask) -> Answer:
     """Answer with the public key of a pair, in DER."""
-    async with _turn(services, ask, "public-key") as turn:
+    _check_caller(services, ask, "public-key")
+    async with _turn(services, ask) as turn:
         told = (await turn.loaded(ask.query["key_id"][0])).told
     return _answer({"KeyId": told.key, "PublicKey": told.der, "KeySpec": told.spec, **_use_of(told)})
 

@@ -64,6 +64,8 @@ class Wish:
         given = self.members.get("EncryptionContext", {})
         if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
             raise BadRequest("EncryptionContext is not an object of strings")
+        if not all(_is_text(text) for pair in given.items() for text in pair):
+            raise BadRequest("EncryptionContext holds half a surrogate pair, which is no character")
         return tuple(sorted(given.items()))
 
     @property
@@ -119,6 +121,15 @@ class Wish:
         if not isinstance(given, str) or given not in choices:
             raise BadRequest(f"{member} is none of {', '.join(choices)}")
         return given
+
+
+def _is_text(text: str) -> bool:
+    """Tell whether it can be written in UTF-8: JSON's escapes can say more than that."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ _TABLE: Final[Mapping[type[SidecarError], Row]] = {
     errors.BadRef: Row(HTTPStatus.BAD_REQUEST, "This is no reference"),
     errors.BadKeyId: Row(HTTPStatus.BAD_REQUEST, "This names no KMS key"),
     errors.BadSize: Row(HTTPStatus.BAD_REQUEST, "The length does not fit"),
+    errors.BadContext: Row(HTTPStatus.BAD_REQUEST, "The encryption context does not fit"),
     errors.BadName: Row(HTTPStatus.BAD_REQUEST, "This is no name of a secret"),
     errors.CallerDenied: Row(HTTPStatus.FORBIDDEN, "The caller may not"),
     errors.AccessDenied: Row(HTTPStatus.FORBIDDEN, "AWS refuses"),

@@ -1,13 +1,31 @@
-"""Tell the two kinds of ciphertext apart: what KMS makes itself, and AWS Encryption SDK messages."""
+"""Tell the two kinds of ciphertext apart, KMS's and AWS Encryption SDK messages, and say what the latter can hold."""
 
 from typing import Final
+
+from sidecar.core.errors import BadContext
+from sidecar.core.refs import Context
 
 _MESSAGES: Final = (
     b"\x01\x80",  # version 1, type "customer authenticated encrypted data"
     b"\x02",  # version 2; what KMS makes itself begins with 1
 )
 
+RESERVED: Final = "aws-crypto-"
+"""How those names begin that the Encryption SDK gives to what it adds: with another's, a message would never open."""
+
+MOST_CONTEXT: Final = 65_535
+"""Bytes of a context in a message: its length is written in two bytes."""
+
 
 def is_message(blob: bytes) -> bool:
     """Decide whether it is an Encryption SDK message, whole or not; else it is for KMS to say what it is."""
     return blob.startswith(_MESSAGES)
+
+
+def check_context(context: Context, about: str) -> None:
+    """Raise BadContext for an encryption context that no message can have."""
+    if any(name.startswith(RESERVED) for name, _ in context):
+        raise BadContext(f"{about}: names that begin with {RESERVED} are the Encryption SDK's own")
+    size = 2 + sum(4 + len(name.encode()) + len(value.encode()) for name, value in context)
+    if size > MOST_CONTEXT:
+        raise BadContext(f"{about}: the encryption context is longer than a message can hold")

@@ -3,7 +3,7 @@
     SidecarError
     ├── ConfigError            mend the configuration (exit 2)
     ├── BindError              free the address, or mend where it is (exit 1)
-    ├── BadRef, BadName, BadKeyId, BadSize   mend the request
+    ├── BadRef, BadName, BadKeyId, BadSize, BadContext   mend the request
     ├── CallerDenied           ask as somebody else
     ├── SecretError            AWS has answered, asking again now changes nothing (*definitive*)
     │   ├── NotFound           it does not exist, or is being deleted
@@ -119,6 +119,13 @@ class BadSize(SidecarError):
 
     label = "bad_size"
     mend = "Sign and verify the digest of what is long; encrypt it in an envelope."
+
+
+class BadContext(SidecarError):
+    """An encryption context that an Encryption SDK message cannot have."""
+
+    label = "bad_context"
+    mend = "Use other names, and less: it is to say what the data belongs to, and is shown in CloudTrail."
 
 
 class CallerDenied(SidecarError):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
 
+from sidecar.core.ciphertexts import check_context
 from sidecar.core.config.models import DataKeyCache
 from sidecar.core.errors import BadCiphertext, BadKeyId, KeyNotAllowed, SecretError, Undecryptable
 from sidecar.core.ports import Clock, DataKey, Gate, KeyService, Opened, Sealed
@@ -50,7 +51,7 @@ class Messages:
         from sidecar.envelope import sdk  # noqa: PLC0415 -- only where there is a message
 
         about = about or "kms: a message"
-        needs = sdk.needs_of(message, about)
+        needs = await _work(len(message), lambda: sdk.needs_of(message, about))
         _check_context(needs, context, about)
         wrapped, data_key = await self._unwrap(needs, keys, gate, about)
         opened = await _work(len(message), lambda: sdk.open_message(message, wrapped, data_key.reveal(), about))
@@ -71,6 +72,7 @@ class Messages:
         from sidecar.envelope import sdk  # noqa: PLC0415 -- only where there is a message
 
         about = about or "kms: a message"
+        check_context(context, about)
         if not await keys.admits(key_id, gate):
             raise KeyNotAllowed(f"{about}: its KMS key is not allowed")
         value = plaintext.reveal()

@@ -84,9 +84,10 @@ class LoadedKey:
     def encrypt(self, plaintext: Plaintext, algorithm: str, about: str) -> bytes | None:
         """Encrypt by RSA-OAEP; None where only KMS can. Raises KeyWrongUsage, BadSize."""
         self.check_algorithm(algorithm, about)
-        if not isinstance(self.public, rsa.RSAPublicKey) or not algorithm.startswith("RSAES_OAEP_"):
+        kind = _hash_of(algorithm)
+        if not isinstance(self.public, rsa.RSAPublicKey) or not algorithm.startswith("RSAES_OAEP_") or kind is None:
             return None
-        digest = _hash_of(algorithm)()
+        digest = kind()
         value = plaintext.reveal()
         most = self.public.key_size // 8 - 2 * digest.digest_size - 2  # RFC 8017, 7.1.1
         if len(value) > most:
@@ -97,7 +98,10 @@ class LoadedKey:
         public = self.public
         if isinstance(public, ed25519.Ed25519PublicKey):
             return (0, public.verify) if algorithm == "ED25519_SHA_512" and not is_digest else None
-        digest = _hash_of(algorithm)()
+        kind = _hash_of(algorithm)
+        if kind is None:
+            return None
+        digest = kind()
         hashing = Prehashed(digest) if is_digest else digest
         if isinstance(public, ec.EllipticCurvePublicKey) and algorithm.startswith("ECDSA_"):
             return digest.digest_size, partial(public.verify, signature_algorithm=ec.ECDSA(hashing))
@@ -107,8 +111,8 @@ class LoadedKey:
         return None
 
 
-def _hash_of(algorithm: str) -> type[hashes.SHA1 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512]:
-    return _HASHES["_".join(algorithm.split("_")[-2:])]
+def _hash_of(algorithm: str) -> type[hashes.SHA1 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512] | None:
+    return _HASHES.get("_".join(algorithm.split("_")[-2:]))
 
 
 def _signature_padding(algorithm: str, digest: hashes.HashAlgorithm) -> padding.PSS | padding.PKCS1v15:
@@ -128,21 +132,24 @@ class PublicKeys:
     async def get(self, key_id: str, keys: KeyService, gate: Gate) -> LoadedKey:
         """Give a key that may be used, fetched when it is not held; raises what `KeyService.public_key` raises.
 
-        Whoever waits for the same key waits for one request. Cancelling it leaves the next to ask.
+        Whoever waits for the same key waits for one request, no longer than it may. Cancelling leaves the next to ask.
         """
         asked = (keys.identity, key_id)
         if (held := self._get(asked)) is not None:
             return held
         lock = self._asking.setdefault(asked, asyncio.Lock())
-        async with lock:
-            if (held := self._get(asked)) is not None:
-                return held
-            loaded = LoadedKey.of(await keys.public_key(key_id, gate))
-            until = asyncio.get_running_loop().time() + ALIAS_AGE if "alias/" in key_id else float("inf")
-            self._held[asked] = (until, loaded)
-            if len(self._held) > MOST:
-                self._held.popitem(last=False)
-            return loaded
+        await gate.bide(lock.acquire())
+        try:
+            return self._get(asked) or self._keep(asked, LoadedKey.of(await keys.public_key(key_id, gate)))
+        finally:
+            lock.release()
+
+    def _keep(self, asked: tuple[str, str], loaded: LoadedKey) -> LoadedKey:
+        until = asyncio.get_running_loop().time() + ALIAS_AGE if "alias/" in asked[1] else float("inf")
+        self._held[asked] = (until, loaded)
+        if len(self._held) > MOST:
+            self._held.popitem(last=False)
+        return loaded
 
     def _get(self, asked: tuple[str, str]) -> LoadedKey | None:
         until, loaded = self._held.get(asked, (float("-inf"), None))

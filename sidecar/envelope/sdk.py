@@ -5,6 +5,7 @@ SDK throws is told by a table; its texts, which may quote the message, are not r
 """
 
 import logging
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -47,6 +48,10 @@ FRAME: Final = 64 * 1024
 ALGORITHM: Final = Algorithm.AES_256_GCM_HKDF_SHA512_COMMIT_KEY
 """With key commitment and without a signature: whoever may read is trusted to have been able to write."""
 
+_SECOND_VERSION: Final = 2  # of the format, in a message's first byte
+_FRAMED: Final = 2  # the content's type
+_LAST_FRAME: Final = 0xFFFFFFFF  # instead of a number
+
 _MEND: Final = "Take the whole message as it was written, by a version of the AWS Encryption SDK that is supported."
 _UNREADABLE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     (
@@ -80,16 +85,19 @@ class Needs:
 class _Needed(Exception):
     """No error: ends the first reading at the data keys."""
 
-    def __init__(self, needs: Needs) -> None:
+    def __init__(self, needs: Needs, algorithm: Algorithm) -> None:
         super().__init__()
         self.needs = needs
+        self.algorithm = algorithm
 
 
 def needs_of(message: bytes, about: str) -> Needs:
-    """Read which data keys a message needs; raises Undecryptable for what is no message that can be opened."""
+    """Read which data keys a message needs; raises Undecryptable for what is no whole message that can be opened."""
+    source = BytesIO(message)
     try:
-        _reader().decrypt(source=message, materials_manager=_FirstReading())
+        _reader().decrypt(source=source, materials_manager=_FirstReading())
     except _Needed as needed:
+        _check_length(message, source.tell(), needed.algorithm, about)
         return needed.needs
     except Exception as error:  # noqa: BLE001 -- odd bytes make the SDK stumble anywhere
         what, mend = next((what, mend) for kind, what, mend in _UNREADABLE if isinstance(error, kind))
@@ -97,19 +105,54 @@ def needs_of(message: bytes, about: str) -> Needs:
     raise Undecryptable(f"{about}: this is no whole Encryption SDK message", mend=_MEND)
 
 
-def open_message(message: bytes, wrapped: Wrapped, data_key: bytes, about: str) -> bytes:
-    """Decrypt a message with one of its data keys; raises BadCiphertext when it was altered, cut short or added to."""
-    provider = _Given(SdkDataKey(_info(wrapped.key), data_key, wrapped.blob))
-    source = BytesIO(message)
-    materials = DefaultCryptoMaterialsManager(provider)
+def _check_length(message: bytes, header: int, algorithm: Algorithm, about: str) -> None:
+    """Raise BadCiphertext where a message stops short of its end or goes on behind it: no data key is needed for that.
+
+    `header` is the length of what comes before the header's own authentication.
+    """
     try:
-        with _reader().stream(mode="decrypt", source=source, materials_manager=materials) as reading:
-            plaintext = bytes(reading.read())
+        end = _end_of_message(message, header, algorithm)
+    except struct.error:
+        end = len(message) + 1
+    if end > len(message):
+        raise BadCiphertext(f"{about}: the message was cut short")
+    if end < len(message):  # nobody vouches for what follows
+        raise BadCiphertext(f"{about}: something follows the message")
+
+
+def _end_of_message(message: bytes, header: int, algorithm: Algorithm) -> int:
+    """Find where a message ends by the lengths that it tells; raises struct.error where one is not there any more.
+
+    https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/message-format.html
+    """
+    iv, tag = algorithm.iv_len, algorithm.tag_len
+    if message[0] == _SECOND_VERSION:
+        content, frame = struct.unpack_from(">BI", message, header - algorithm.algorithm_suite_data_length() - 5)
+        at = header + tag
+    else:
+        content, _, _, frame = struct.unpack_from(">BIBI", message, header - 10)
+        at = header + iv + tag
+    if content == _FRAMED:
+        while struct.unpack_from(">I", message, at)[0] != _LAST_FRAME:
+            at += 4 + iv + frame + tag
+        (size,) = struct.unpack_from(">I", message, at + 8 + iv)
+        at += 12 + iv + size + tag
+    else:
+        (size,) = struct.unpack_from(">Q", message, at + iv)
+        at += iv + 8 + size + tag
+    if algorithm.signing_algorithm_info is not None:
+        at += 2 + int(struct.unpack_from(">H", message, at)[0])
+    return int(at)
+
+
+def open_message(message: bytes, wrapped: Wrapped, data_key: bytes, about: str) -> bytes:
+    """Decrypt a message with one of its data keys; raises BadCiphertext when it was altered."""
+    provider = _Given(SdkDataKey(_info(wrapped.key), data_key, wrapped.blob))
+    try:
+        plaintext, _ = _reader().decrypt(source=message, materials_manager=DefaultCryptoMaterialsManager(provider))
     except Exception:  # noqa: BLE001 -- as above
         raise BadCiphertext(f"{about}: the message was altered or cut short") from None
-    if source.read(1):  # nobody vouches for what follows a message
-        raise BadCiphertext(f"{about}: something follows the message")
-    return plaintext
+    return bytes(plaintext)
 
 
 def seal_message(plaintext: bytes, data_key: DataKey, context: Context) -> bytes:
@@ -151,7 +194,7 @@ class _FirstReading(CryptoMaterialsManager):
         ]
         context: Mapping[str, str] = request.encryption_context
         ordered = tuple(sorted(wrapped, key=lambda each: (each.key, each.blob)))
-        raise _Needed(Needs(ordered, tuple(sorted(context.items()))))
+        raise _Needed(Needs(ordered, tuple(sorted(context.items()))), request.algorithm)
 
 
 def _text(key_info: bytes) -> str:

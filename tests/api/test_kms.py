@@ -1,13 +1,20 @@
 """KMS over the socket: the interface, the limiter and the key service, before the fake AWS."""
 
+import asyncio
 import base64
 import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from sidecar.api.services import Kms
 from sidecar.aws import Aws
@@ -208,6 +215,18 @@ class TestPairs:
         most = 214 if algorithm.endswith("SHA_1") else 190
         assert (answer.status, f"at most {most} bytes" in answer.json["detail"]) == (400, True)
 
+    async def test_ciphertext_that_begins_as_a_message_does(self, scene: Scene) -> None:
+        """One in 256 of RSA's does; the algorithm tells them apart."""
+        kms = scene.aws.client("kms")
+        key = kms.create_key(KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["Arn"]
+        asked = {"KeyId": key, "EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}
+        public = load_der_public_key(kms.get_public_key(KeyId=key)["PublicKey"])
+        assert isinstance(public, RSAPublicKey)
+        oaep = OAEP(MGF1(SHA256()), SHA256(), None)
+        blob = next(blob for blob in (public.encrypt(b"hello", oaep) for _ in count()) if blob[0] == 2)
+        opened = await scene.done("decrypt", CiphertextBlob=b64(blob), **asked)
+        assert unb64(opened["Plaintext"]) == b"hello"
+
     async def test_the_public_key(self, scene: Scene) -> None:
         """As KMS gives it, with what it is for; fetched once, whoever asks."""
         kms = scene.aws.client("kms")
@@ -252,6 +271,8 @@ class TestWhoMay:
         await scene.done("generate-random", NumberOfBytes=1)
         scene.aws.fake.forget_requests()
         assert await scene.refused("decrypt", CiphertextBlob="AQ==") == (403, "caller-denied")
+        assert await scene.refused("decrypt", canary="no body at all") == (403, "caller-denied")
+        assert (await scene.one.get("/v1/kms/public-key?key_id=canary")).status == 403
         assert scene.asked() == []
 
     async def test_other_keys_are_refused_before_kms_is_asked(
@@ -300,22 +321,48 @@ class TestBadInput:
         assert await scene.refused("decrypt", CiphertextBlob=b64(sealed), KeyId=other) == (502, "wrong-key")
 
     async def test_messages_that_do_not_open(self, scene: Scene) -> None:
-        """Altered, cut short, with trailing bytes, an unknown algorithm, another context: none of them needs KMS."""
+        """Cut short, with trailing bytes, unknown algorithm, another context, 1,000 data keys: none of them needs KMS.
+
+        A bit that is altered shows only when the data key is there.
+        """
         key = scene.aws.create_key()
         message = await message_of(scene, key)
-        await scene.done("decrypt", CiphertextBlob=b64(message))  # its data key is held from now on
+        count = message.index(b"aws-kms") - 4
+        one_key = message[count + 2 : message.index(key.encode()) + len(key) + 2]
         scene.aws.fake.forget_requests()
-        for bad in (
-            message[:-1] + bytes([message[-1] ^ 1]),
-            message[:50],
-            message[:-3],
-            message + b"?",
-            message[:1] + b"\xff\xff" + message[3:],
+        for bad, kind in (
+            (message[:50], "undecryptable"),
+            (message[:-3], "bad-ciphertext"),
+            (message + b"?", "bad-ciphertext"),
+            (message + message, "bad-ciphertext"),
+            (message[:1] + b"\xff\xff" + message[3:], "undecryptable"),
+            (message[:count] + (1000).to_bytes(2) + one_key * 1000, "undecryptable"),
         ):
-            status, kind = await scene.refused("decrypt", CiphertextBlob=b64(bad))
-            assert (status, kind) in {(502, "bad-ciphertext"), (502, "undecryptable")}, bad
+            assert await scene.refused("decrypt", CiphertextBlob=b64(bad)) == (502, kind), bad
         wrong = await scene.refused("decrypt", CiphertextBlob=b64(message), EncryptionContext={"a": "canary"})
         assert wrong == (502, "bad-ciphertext")
+        named = await scene.refused("decrypt", CiphertextBlob=b64(message), KeyId=key)
+        assert named == (400, "bad-key-id")
+        assert scene.asked() == []
+        altered = message[:-1] + bytes([message[-1] ^ 1])
+        assert await scene.refused("decrypt", CiphertextBlob=b64(altered)) == (502, "bad-ciphertext")
+
+    async def test_contexts_that_do_not_fit(self, scene: Scene) -> None:
+        """What no message could hold, or never open again, is refused before KMS is asked; a pair has none at all."""
+        key = scene.aws.create_key()
+        scene.aws.fake.forget_requests()
+        asked = {"KeyId": key, "Plaintext": b64(b"canary")}
+        for context in ({"aws-crypto-public-key": "canary"}, {"a": "canary" * 11_000}):
+            answer = await scene.refused("encrypt", **asked, EncryptionContext=context, envelope=True)
+            assert answer == (400, "bad-context")
+        half = await scene.one.ask(
+            "POST", "/v1/kms/encrypt", content=b'{"KeyId": "k", "Plaintext": "", "EncryptionContext": {"a": "\\ud800"}}'
+        )
+        assert (half.status, half.json["type"]) == (400, "urn:sidecar:problem:bad-request")
+        pair = await scene.refused(
+            "encrypt", **asked, EncryptionContext=CONTEXT, EncryptionAlgorithm="RSAES_OAEP_SHA_1"
+        )
+        assert pair == (400, "bad-context")
         assert scene.asked() == []
 
     async def test_what_is_no_request(self, scene: Scene) -> None:
@@ -340,7 +387,14 @@ class TestBadInput:
     async def test_a_wait_ends(self, scene: Scene) -> None:
         """While KMS does not answer, each caller waits as long as it says, also behind another's data key."""
         key = scene.aws.create_key()
-        scene.aws.fake.fault("slow", operation="GenerateDataKey", seconds=3)
-        asked = f'{{"KeyId": "{key}", "Plaintext": "AAAA", "envelope": true}}'.encode()
-        answer = await scene.one.ask("POST", "/v1/kms/encrypt", content=asked, Prefer="wait=0")
-        assert (answer.status, answer.json["type"].rpartition(":")[2]) in {(504, "wait-ended"), (503, "timeout")}
+        await message_of(scene, key)  # all is loaded
+        scene.aws.fake.fault("slow", operation="GenerateDataKey", seconds=2)
+        asked = json.dumps({"KeyId": key, "Plaintext": "", "envelope": True, "EncryptionContext": CONTEXT}).encode()
+        patient = asyncio.Task(scene.one.ask("POST", "/v1/kms/encrypt", content=asked))
+        hasty = scene.one.ask("POST", "/v1/kms/encrypt", content=asked, Prefer="wait=1")
+        direct = scene.one.ask(
+            "POST", "/v1/kms/generate-data-key", content=f'{{"KeyId": "{key}"}}'.encode(), Prefer="wait=1"
+        )
+        for answer in await asyncio.gather(hasty, direct):
+            assert (answer.status, answer.json["type"]) == (504, "urn:sidecar:problem:wait-ended")
+        assert (await patient).status == 200

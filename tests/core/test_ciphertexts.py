@@ -1,6 +1,8 @@
 import pytest
 
-from sidecar.core.ciphertexts import is_message
+from sidecar.core.ciphertexts import MOST_CONTEXT, check_context, is_message
+from sidecar.core.errors import BadContext
+from sidecar.core.refs import Context
 
 
 @pytest.mark.parametrize(
@@ -17,3 +19,19 @@ from sidecar.core.ciphertexts import is_message
 def test_tells_messages_from_ciphertext(blob: bytes, message: bool) -> None:  # noqa: FBT001 -- a table
     """By their first bytes, whole or cut short."""
     assert is_message(blob) is message
+
+
+@pytest.mark.parametrize(
+    "context", [(("aws-crypto-public-key", "x"),), (("a", "x" * MOST_CONTEXT),), (("a", "ä" * (MOST_CONTEXT // 2)),)]
+)
+def test_contexts_that_no_message_can_have(context: Context) -> None:
+    """The SDK's own names, and more than two bytes can count; nothing is quoted."""
+    with pytest.raises(BadContext, match="kms:x: ") as caught:
+        check_context(context, "kms:x")
+    assert len(str(caught.value)) < 100
+
+
+def test_all_other_contexts() -> None:
+    """To the last byte."""
+    check_context((), "kms:x")
+    check_context((("app", "web"), ("b", "x" * (MOST_CONTEXT - 2 - 8 - 4 - 6))), "kms:x")

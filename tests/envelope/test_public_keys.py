@@ -114,6 +114,8 @@ class TestUse:
         """A key of another kind, an algorithm of another kind."""
         strange = LoadedKey.of(PublicKey("arn", b"odd", "SM2", "SIGN_VERIFY", ("SM2DSA", "ECDSA_SHA_256")))
         assert strange.verify(b"m", b"s", "ECDSA_SHA_256", is_digest=False, about="k") is None
+        for algorithm in ("SM2DSA", "ECDSA_SHA_256"):
+            assert strange.verify(b"m", b"s", algorithm, is_digest=True, about="k") is None
         assert strange.encrypt(Plaintext(b"x"), "SM2DSA", "k") is None
 
     def test_algorithms_that_the_key_has_not(self) -> None:

@@ -1,6 +1,11 @@
 import logging
 
 import pytest
+from aws_encryption_sdk import EncryptionSDKClient
+from aws_encryption_sdk.identifiers import Algorithm, CommitmentPolicy
+from aws_encryption_sdk.materials_managers import EncryptionMaterials, EncryptionMaterialsRequest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sidecar.core.errors import BadCiphertext, Undecryptable
 from sidecar.core.ports import DataKey
@@ -57,11 +62,41 @@ def test_a_message_with_a_thousand_data_keys() -> None:
         sdk.needs_of(sealed[:count] + (1000).to_bytes(2) + one_key * 1000, "kms:x")
 
 
-def test_nothing_may_follow_a_message() -> None:
-    """Not a byte, nor another message: nobody vouches for it."""
-    for more in (b"?", message()):
-        with pytest.raises(BadCiphertext, match="something follows the message"):
-            sdk.open_message(message() + more, sdk.Wrapped(ARN, b"wrapped"), b"k" * 32, "kms:x")
+@pytest.mark.parametrize("frame", [0, 128, 4096], ids=["unframed", "several frames", "one frame"])
+@pytest.mark.parametrize("algorithm", [each for each in Algorithm if each.allowed], ids=lambda each: each.name)
+def test_where_a_message_ends(algorithm: Algorithm, frame: int) -> None:
+    """Of whatever algorithm and however framed: the whole is taken, a byte more or less is refused without its key."""
+    sealed = written(b"x" * 300, algorithm, frame)
+    assert sdk.needs_of(sealed, "kms:x").data_keys == (sdk.Wrapped(ARN, b"wrapped"),)
+    for more in (b"?", sealed):
+        with pytest.raises(BadCiphertext, match="kms:x: something follows the message"):
+            sdk.needs_of(sealed + more, "kms:x")
+    for size in range(sealed.index(b"wrapped") + 60, len(sealed)):
+        with pytest.raises(BadCiphertext, match="kms:x: the message was cut short"):
+            sdk.needs_of(sealed[:size], "kms:x")
+
+
+def written(plaintext: bytes, algorithm: Algorithm, frame: int) -> bytes:
+    """Make a message as others do."""
+    key = DataKey(ARN, Plaintext(b"k" * algorithm.kdf_input_len), b"wrapped")
+
+    class Theirs(sdk._Materials):  # noqa: SLF001 -- a data key is all that is to be given
+        """With a key to sign, where the algorithm wants one."""
+
+        def get_encryption_materials(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
+            """Give both."""
+            given = super().get_encryption_materials(request)
+            if algorithm.signing_algorithm_info is not None:
+                private = ec.generate_private_key(algorithm.signing_algorithm_info())
+                form, none = serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+                given.signing_key = private.private_bytes(serialization.Encoding.DER, form, none)
+            return given
+
+    policy = CommitmentPolicy[f"{'REQUIRE' if algorithm.is_committing() else 'FORBID'}_ENCRYPT_ALLOW_DECRYPT"]
+    message, _ = EncryptionSDKClient(commitment_policy=policy).encrypt(
+        source=plaintext, materials_manager=Theirs(key), algorithm=algorithm, frame_length=frame
+    )
+    return bytes(message)
 
 
 @pytest.mark.parametrize("where", [40, 120, -1, -20])
