@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.aws.errors import RoleRefused
 from sidecar.core.ciphertexts import is_message
-from sidecar.core.errors import AccessDenied, Undecryptable
+from sidecar.core.errors import KeyDenied, KeyElsewhere, Undecryptable
 from sidecar.core.ports import Envelopes, Gate, KeyService, Opened
 from sidecar.core.refs import Ref
 from sidecar.core.secret import Plaintext
@@ -30,9 +29,7 @@ class Opener:
         """Open the value of the parameter with this ARN; raises SecretError or Transient."""
         try:
             return (await self._open(ref, _bytes(ref, value), arn, gate)).plaintext
-        except RoleRefused:
-            raise
-        except AccessDenied as error:  # for this way of asking there is more to say
+        except (KeyDenied, KeyElsewhere) as error:  # for this way of asking there is more to say
             raise type(error)(str(error), mend=_MEND) from error
 
     async def _open(self, ref: Ref, blob: bytes, arn: str, gate: Gate) -> Opened:

@@ -374,15 +374,43 @@ class TestBadInput:
         assert scene.asked() == []
 
     async def test_states_of_the_key(self, scene: Scene) -> None:
-        """Each has its own type."""
-        key = scene.aws.create_key()
+        """Each has its own type, a key of the wrong kind too; one that may come back by itself is a 503."""
+        aws, key = scene.aws, scene.aws.create_key()
         for state, kind in (
             ("Disabled", "key-disabled"),
             ("PendingDeletion", "key-pending-deletion"),
             ("PendingImport", "key-pending-import"),
         ):
-            scene.aws.fake.set_key_state(key, state, region=scene.aws.region)
+            aws.fake.set_key_state(key, state, region=aws.region)
             assert await scene.refused("generate-data-key", KeyId=key) == (403, kind)
+        aws.fake.set_key_state(key, "Unavailable", region=aws.region)
+        away = await scene.one.ask(
+            "POST", "/v1/kms/generate-data-key", content=json.dumps({"KeyId": key}).encode(), Prefer="wait=1"
+        )
+        assert (away.status, away.json["type"]) == (503, "urn:sidecar:problem:key-store-unavailable")
+        assert int(away.headers["retry-after"]) >= 1
+        signing = aws.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+        assert await scene.refused("generate-data-key", KeyId=signing) == (403, "key-wrong-usage")
+        assert await scene.refused("generate-data-key", KeyId="alias/none") == (403, "key-not-found")
+
+    async def test_who_keeps_the_daemon_from_a_key(self, aws: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its policy, IAM, a grant, its region, its account: told apart, each with its own mend."""
+        theirs = AwsAccount(aws.fake.of("444455556666"))
+        key, foreign = aws.create_key(), theirs.create_key()
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", aws.id)
+        async with kms_of(aws, monkeypatch, f"arn:aws:kms:*:{aws.id}:*", "arn:aws:kms:*:444455556666:*") as scene:
+            aws.fake.deny("kms:*", key)
+            assert await scene.refused("generate-data-key", KeyId=key) == (403, "key-denied")
+            aws.fake.clear()
+            aws.fake.shut_out(key, "*", region=aws.region)
+            assert await scene.refused("generate-data-key", KeyId=key) == (403, "key-policy-denies")
+            theirs.fake.shut_out(foreign, "*", region=aws.region)
+            assert await scene.refused("generate-data-key", KeyId=foreign) == (403, "key-other-account")
+            aws.fake.fault("access-denied", service="kms", message="may not kms:Encrypt: no grant allows it", count=1)
+            assert await scene.refused("generate-data-key", KeyId=key) == (403, "grant-missing")
+            elsewhere = key.replace("eu-west-1", "us-east-1")
+            assert await scene.refused("generate-data-key", KeyId=elsewhere) == (403, "key-not-found")
+        theirs.fake.reset()
 
     async def test_a_wait_ends(self, scene: Scene) -> None:
         """While KMS does not answer, each caller waits as long as it says, also behind another's data key."""

@@ -172,6 +172,7 @@ class SourceConformance(ABC):
         ref = self.put(account, "/app/db", "here")
         assert revision((await source.probe([ref], gate))[ref]).region == account.region
         assert revision((await source.fetch([ref], gate))[ref]).region == account.region
+        await source.fetch([ref], gate)  # whose account it is may be learnt by the first
         assert {call.scope.region for call in gate.calls} == {account.region}
         assert gate.calls[-1].scope.account == account.id
 

@@ -1,4 +1,5 @@
 import base64
+from typing import ClassVar
 
 import pytest
 
@@ -7,6 +8,7 @@ from sidecar.core.errors import BadCiphertext, SecretError
 from sidecar.core.ports import Route, Source
 from sidecar.core.refs import Ref, SourceKind, parse
 from sidecar.core.secret import Revision, Secret
+from tests.aws.conformance import SourceConformance
 from tests.aws.gates import OpenGate
 from tests.aws_fixtures import AwsAccount
 
@@ -18,6 +20,56 @@ def encrypted(aws: AwsAccount, plaintext: bytes, key: str, context: str = "") ->
     pairs = dict(pair.split("=") for pair in context.split(",") if pair)
     blob = aws.client("kms").encrypt(KeyId=key, Plaintext=plaintext, EncryptionContext=pairs)["CiphertextBlob"]
     return parse(f"kms:{base64.b64encode(blob).decode()}" + (f"?context={context}" if context else ""))
+
+
+class CiphertextConformance(SourceConformance):
+    """What the port promises of a value that is its own reference."""
+
+    kind = SourceKind.KMS
+    gaps: ClassVar = {
+        **dict.fromkeys(
+            (
+                "test_does_not_find_what_is_not_there",
+                "test_a_bad_ref_leaves_its_neighbours_alone",
+                "test_a_deleted_value_is_not_found",
+                "test_a_value_made_anew_is_another_version",
+            ),
+            "a ciphertext is in its reference: it cannot be missing or deleted; test_a_bad_one_… has its bad ones",
+        ),
+        **dict.fromkeys(
+            (
+                "test_a_change_is_another_version",
+                "test_a_pinned_version_stays",
+                "test_does_not_find_a_version_that_is_not_there",
+            ),
+            "another value is another reference: there are no versions to pick",
+        ),
+        "test_name_and_arn_are_one_value": "it has neither a name nor an ARN",
+    }
+
+    def put(self, account: AwsAccount, name: str, value: str) -> Ref:  # noqa: ARG002 -- it has no name
+        """Encrypt it."""
+        return encrypted(account, value.encode(), account.create_key())
+
+    def remove(self, account: AwsAccount, name: str) -> None:
+        """Leave it: it is nowhere but in its reference."""
+
+    def arn(self, account: AwsAccount, name: str) -> str:  # noqa: ARG002 -- it has none
+        """Give nothing."""
+        return ""
+
+
+class TestCiphertextsAgainstOurFake(CiphertextConformance):
+    """Our own fake."""
+
+
+class TestCiphertextsAgainstMiniStack(CiphertextConformance):
+    """Another's fake."""
+
+    @pytest.fixture
+    def account(self, ministack: AwsAccount) -> AwsAccount:
+        """Ask MiniStack."""
+        return ministack
 
 
 @pytest.fixture
