@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bench import crowd, decryptions, hold, limiter, memory, polling, start, throughput
+from bench import crowd, decryptions, hold, limiter, memory, polling, start, throughput, verification
 from bench.figures import Figure, table
 
 FIGURES: Final[dict[str, Callable[[], list[Figure]]]] = {
@@ -18,6 +18,7 @@ FIGURES: Final[dict[str, Callable[[], list[Figure]]]] = {
     "hold": hold.measure,
     "limiter": limiter.measure,
     "throughput": throughput.measure,
+    "verification": verification.measure,
 }
 
 

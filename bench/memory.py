@@ -10,7 +10,9 @@ from bench.running import Daemon, declared, pause, until, world
 GOALS: Final = {100: 64, 10_000: 80}  # MiB
 _LOOKS: Final = 15
 _ASKED: Final = ("/readyz", "/healthz", "/metrics", "/v1/values/p0", "/v1/values/p1", "/v1/values/s0")
-OPTIONAL: Final = frozenset({"aws_encryption_sdk", "boto3", "flask", "jinja2", "moto", "redis", "werkzeug"})
+OPTIONAL: Final = frozenset(
+    {"aws_encryption_sdk", "boto3", "cryptography", "flask", "jinja2", "moto", "redis", "werkzeug"}
+)
 """What a daemon without the features that need them must not import. `rich`, which structlog would, is only installed
 with the tests' tools: the environment that is measured has none of these."""
 

@@ -89,6 +89,22 @@ class Daemon:
         finally:
             connection.close()
 
+    def post(self, path: str, body: Mapping[str, object]) -> tuple[int, Mapping[str, object]]:
+        """Give the status and the JSON of an answer to a body."""
+        connection = _UnixConnection(self.socket)
+        try:
+            connection.request("POST", path, self.encoded(body))
+            answer = connection.getresponse()
+            told: Mapping[str, object] = json.loads(answer.read())
+            return answer.status, told
+        finally:
+            connection.close()
+
+    @staticmethod
+    def encoded(body: Mapping[str, object]) -> bytes:
+        """Write a body."""
+        return json.dumps(body).encode()
+
     def ready(self) -> bool:
         """Tell whether every required secret is held; raises ChildProcessError when the daemon has ended."""
         if self.process.poll() is not None:
@@ -188,6 +204,10 @@ class World:
     def put_secret(self, name: str, value: str) -> None:
         """Change a secret."""
         self._client("secretsmanager").put_secret_value(SecretId=name, SecretString=value)
+
+    def create_pair(self, spec: str) -> str:
+        """Make a key pair to sign with; give its ARN."""
+        return str(self._client("kms").create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"])
 
     def _client(self, service: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 -- the SDK makes its classes as it runs
         return botocore.session.get_session().create_client(
