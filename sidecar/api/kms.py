@@ -85,13 +85,8 @@ async def serve_encrypt(services: Services, ask: Ask) -> Answer:
     """Encrypt: by KMS, in an envelope, or by the public key of an RSA pair."""
     wish = _read(services, ask, "encrypt", "KmsEncrypt")
     key_id, plaintext, algorithm = wish.key_id, wish.plaintext, wish.encryption_algorithm
-    size = len(plaintext.reveal())
-    if wish.is_envelope:
-        _check_envelope(wish, size)
-    elif size > MOST_DIRECT:
-        raise BadSize(f"Plaintext is larger than the {MOST_DIRECT} bytes that KMS encrypts", mend=_LARGER)
-    elif algorithm != SYMMETRIC and wish.context:
-        raise BadContext("a key pair takes no encryption context", mend="Leave EncryptionContext out.")
+    check = _check_envelope if wish.is_envelope else _check_direct
+    check(wish, len(plaintext.reveal()))
     async with _turn(services, ask) as turn:
         if wish.is_envelope:
             sealed = await turn.kms.envelopes().seal(
@@ -106,6 +101,15 @@ async def serve_encrypt(services: Services, ask: Ask) -> Answer:
             key_id, plaintext, turn.gate, context=wish.context, algorithm=algorithm, about=ABOUT
         )
     return _answer({"CiphertextBlob": sealed.blob, "KeyId": sealed.key, "EncryptionAlgorithm": algorithm})
+
+
+def _check_direct(wish: Wish, size: int) -> None:
+    if size > MOST_DIRECT:
+        raise BadSize(f"Plaintext is larger than the {MOST_DIRECT} bytes that KMS encrypts", mend=_LARGER)
+    if not size:
+        raise BadSize("Plaintext is empty, and KMS encrypts no less than one byte", mend='Add "envelope": true.')
+    if wish.encryption_algorithm != SYMMETRIC and wish.context:
+        raise BadContext("a key pair takes no encryption context", mend="Leave EncryptionContext out.")
 
 
 def _check_envelope(wish: Wish, size: int) -> None:

@@ -124,7 +124,9 @@ VERDICTS: Final[Mapping[Meaning, Verdict]] = {
     Meaning.KEY_OTHER: Verdict(WrongKey, "the ciphertext is of another KMS key"),
     Meaning.CIPHERTEXT: Verdict(BadCiphertext, "the ciphertext is damaged, or its encryption context is another"),
     Meaning.SIGNATURE: Verdict(BadSignature, "the signature is not of this message and key"),
-    Meaning.INVALID: Verdict(SecretError, "AWS calls the request invalid", "Correct the reference."),
+    Meaning.INVALID: Verdict(
+        SecretError, "AWS calls the request invalid", "Correct the reference, or what is asked of KMS."
+    ),
     Meaning.THROTTLED: Verdict(Throttled, "AWS gets too many requests"),
     Meaning.CREDENTIALS: Verdict(
         Unreachable,

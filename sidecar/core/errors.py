@@ -260,7 +260,9 @@ class BadCiphertext(Undecryptable):
     """KMS finds the ciphertext damaged, or encrypted with another context."""
 
     label = "bad_ciphertext"
-    mend = "Give the encryption context that it was encrypted with (?context=k=v), and check that it is whole."
+    mend = (
+        "Give the encryption context that it was encrypted with (in a reference ?context=k=v); check that it is whole."
+    )
 
 
 class WrongKey(Undecryptable):

@@ -168,6 +168,7 @@ class TestEnvelopes:
         answer = await scene.do("encrypt", **asked)
         assert (answer.status, answer.json["type"]) == (400, "urn:sidecar:problem:bad-size")
         assert '"envelope": true' in answer.json["mend"]
+        assert await scene.refused("encrypt", KeyId="alias/app", Plaintext="") == (400, "bad-size")
         assert scene.asked() == []
 
     async def test_a_body_is_bounded(self, scene: Scene) -> None:
@@ -356,7 +357,9 @@ class TestBadInput:
             answer = await scene.refused("encrypt", **asked, EncryptionContext=context, envelope=True)
             assert answer == (400, "bad-context")
         half = await scene.one.ask(
-            "POST", "/v1/kms/encrypt", content=b'{"KeyId": "k", "Plaintext": "", "EncryptionContext": {"a": "\\ud800"}}'
+            "POST",
+            "/v1/kms/encrypt",
+            content=b'{"KeyId": "k", "Plaintext": "AAAA", "EncryptionContext": {"a": "\\ud800"}}',
         )
         assert (half.status, half.json["type"]) == (400, "urn:sidecar:problem:bad-request")
         pair = await scene.refused(
@@ -368,7 +371,7 @@ class TestBadInput:
     async def test_what_is_no_request(self, scene: Scene) -> None:
         """Not base64, no key, zeros: KMS is not asked."""
         assert await scene.refused("decrypt", CiphertextBlob="canary?") == (400, "bad-request")
-        assert await scene.refused("encrypt", KeyId="canary key", Plaintext="") == (400, "bad-key-id")
+        assert await scene.refused("encrypt", KeyId="canary key", Plaintext="AAAA") == (400, "bad-key-id")
         assert await scene.refused("decrypt", CiphertextBlob=b64(bytes(1 << 20))) == (502, "bad-ciphertext")
         assert await scene.refused("decrypt", CiphertextBlob="") == (502, "bad-ciphertext")
         assert scene.asked() == []
