@@ -376,7 +376,7 @@ def tell_budget(outlook: Outlook) -> None:
 
 def ways_to_aws(config: Config) -> tuple[object, ...]:
     """Give what the ways to AWS are made of."""
-    return config.identities, config.failover, config.kms.allow_keys
+    return config.identities, config.failover, config.kms.allow_keys, config.s3
 
 
 def changed_identities(before: Config, after: Config) -> list[str]:

@@ -55,6 +55,7 @@ class Household:
             self._learn_account,
             allow_keys=keys,
             envelopes=self.envelopes,
+            max_object=config.s3.max_object,
         )
 
     def envelopes(self) -> "Messages":

@@ -93,6 +93,25 @@ class AwsAccount:
         except secrets.exceptions.ResourceNotFoundException:
             return str(secrets.create_secret(Name=name, **given, **more)["VersionId"])
 
+    @property
+    def bucket(self) -> str:
+        """The name of the account's bucket."""
+        return f"app-{self.id}"
+
+    def put_object(self, key: str, value: bytes, **more: object) -> str:
+        """Store an object in the account's bucket, made where there is none; returns its version's id, or its ETag."""
+        s3 = self.client("s3")
+        try:
+            stored = s3.put_object(Bucket=self.bucket, Key=key, Body=value, **more)
+        except s3.exceptions.NoSuchBucket:
+            s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": self.region})
+            stored = s3.put_object(Bucket=self.bucket, Key=key, Body=value, **more)
+        return str(stored.get("VersionId") or stored["ETag"].strip('"'))
+
+    def keep_versions(self) -> None:
+        """Let the account's bucket keep every version of its objects."""
+        self.client("s3").put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
+
     def create_key(self, alias: str | None = None) -> str:
         """Make a KMS key; returns its ARN."""
         kms = self.client("kms")

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
+from aiohttp import ClientPayloadError
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
 from sidecar.core.errors import (
     AccessDenied,
+    Archived,
     BadCiphertext,
     Failure,
     GrantMissing,
@@ -36,6 +38,7 @@ from sidecar.core.errors import (
     Unintelligible,
     Unreachable,
     WrongKey,
+    WrongRegion,
 )
 
 
@@ -60,6 +63,10 @@ class Meaning(Enum):
     ABSENT = auto()
     DELETING = auto()
     DENIED = auto()
+    HIDDEN = auto()
+    UNEXPLAINED = auto()
+    ELSEWHERE = auto()
+    ARCHIVED = auto()
     KEY_DENIED = auto()
     KEY_POLICY = auto()
     KEY_GRANT = auto()
@@ -99,6 +106,10 @@ class Outrun(Transient):
     """A conditional write met another version than its writer had read."""
 
 
+class Unexplained(AccessDenied):
+    """A HEAD was refused, or called invalid: S3 says why only to a GET."""
+
+
 class BadSignature(SecretError):
     """KMS finds that a signature is not of this message and key: an answer, where one asks for verification."""
 
@@ -109,6 +120,16 @@ VERDICTS: Final[Mapping[Meaning, Verdict]] = {
     Meaning.ABSENT: Verdict(NotFound, "AWS knows no such value"),
     Meaning.DELETING: Verdict(NotFound, "it is being deleted", "Restore it, or take the reference out."),
     Meaning.DENIED: Verdict(AccessDenied, "AWS refuses"),
+    # To those who may not list a bucket, S3 does not tell what is not there from what is refused.
+    Meaning.HIDDEN: Verdict(
+        AccessDenied,
+        "AWS refuses, or there is no such object and the identity may not list the bucket",
+        "Grant the identity s3:GetObject on the object (s3:GetObjectVersion for a version_id); with s3:ListBucket on "
+        "the bucket AWS says whether the object is there.",
+    ),
+    Meaning.UNEXPLAINED: Verdict(Unexplained, "AWS refuses"),
+    Meaning.ELSEWHERE: Verdict(WrongRegion, "its bucket is in another region"),
+    Meaning.ARCHIVED: Verdict(Archived, "it is archived"),
     Meaning.KEY_DENIED: Verdict(KeyDenied, "AWS refuses the use of its KMS key"),
     Meaning.KEY_POLICY: Verdict(KeyPolicyDenies, "the policy of its KMS key does not let the identity in"),
     Meaning.KEY_GRANT: Verdict(GrantMissing, "the grant for its KMS key is missing"),
@@ -211,6 +232,24 @@ SERVICE_CODES: Final[Mapping[tuple[str, str], Meaning]] = {
     ("secretsmanager", "ResourceNotFoundException"): Meaning.ABSENT,
     ("dynamodb", "ConditionalCheckFailedException"): Meaning.OUTRUN,
     ("dynamodb", "ResourceNotFoundException"): Meaning.ABSENT,
+    ("s3", "AllAccessDisabled"): Meaning.DENIED,
+    ("s3", "AuthorizationHeaderMalformed"): Meaning.ELSEWHERE,
+    ("s3", "BadDigest"): Meaning.DOWN,
+    ("s3", "IllegalLocationConstraintException"): Meaning.ELSEWHERE,
+    ("s3", "IncompleteBody"): Meaning.DOWN,
+    ("s3", "InvalidArgument"): Meaning.INVALID,
+    ("s3", "InvalidBucketName"): Meaning.INVALID,
+    ("s3", "InvalidObjectState"): Meaning.ARCHIVED,
+    ("s3", "InvalidRequest"): Meaning.INVALID,
+    ("s3", "KeyTooLongError"): Meaning.INVALID,
+    ("s3", "MethodNotAllowed"): Meaning.ABSENT,  # the version that is named is a delete marker
+    ("s3", "NoSuchBucket"): Meaning.ABSENT,
+    ("s3", "NoSuchKey"): Meaning.ABSENT,
+    ("s3", "NoSuchVersion"): Meaning.ABSENT,
+    ("s3", "OperationAborted"): Meaning.DOWN,
+    ("s3", "PermanentRedirect"): Meaning.ELSEWHERE,
+    ("s3", "ServiceUnavailable"): Meaning.THROTTLED,  # "reduce your request rate"
+    ("s3", "TemporaryRedirect"): Meaning.DOWN,
     ("kms", "DependencyTimeoutException"): Meaning.DOWN,
     ("kms", "DisabledException"): Meaning.KEY_DISABLED,
     ("kms", "IncorrectKeyException"): Meaning.KEY_OTHER,
@@ -226,6 +265,20 @@ SERVICE_CODES: Final[Mapping[tuple[str, str], Meaning]] = {
     ("kms", "UnsupportedOperationException"): Meaning.KEY_USAGE,
 }
 """What a code means from one service only."""
+
+BODILESS: Final[Mapping[str, Meaning]] = {
+    "301": Meaning.ELSEWHERE,
+    "307": Meaning.DOWN,
+    "400": Meaning.UNEXPLAINED,
+    "403": Meaning.UNEXPLAINED,
+    "404": Meaning.ABSENT,
+    "405": Meaning.ABSENT,
+    "503": Meaning.THROTTLED,
+}
+"""What a status means that S3 answers to a HEAD, without a code. A proxy may answer as much, but signs as nobody."""
+
+_OF_KMS: Final = "KMS."
+"""What S3 puts before a code that it has from KMS."""
 
 _NO_CREDENTIALS: Final = Verdict(
     Unreachable,
@@ -250,6 +303,8 @@ EXCEPTIONS: Final[tuple[tuple[type[Exception], Verdict], ...]] = (
     ),
     (sdk.HTTPClientError, Verdict(Unreachable, "the connection broke")),
     (sdk.IncompleteReadError, Verdict(Unreachable, "the connection broke")),
+    (ClientPayloadError, Verdict(Unreachable, "the connection broke")),  # aiohttp's, within an object
+    (sdk.FlexibleChecksumError, Verdict(Unreachable, "the object came damaged")),
     (sdk.NoCredentialsError, _NO_CREDENTIALS),
     (sdk.PartialCredentialsError, _NO_CREDENTIALS),
     (sdk.CredentialRetrievalError, _NO_CREDENTIALS),
@@ -326,17 +381,22 @@ class _Refusal:
     message: str
     status: int = 400
     retry_after: float | None = None
+    region: str = ""  # where S3 says that the bucket is
+    from_s3: bool = False  # whether S3 has left its mark
 
     @classmethod
     def of(cls, error: sdk.ClientError) -> "_Refusal":
         response: Mapping[str, Mapping[str, object]] = error.response
         told, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
-        status, headers = metadata.get("HTTPStatusCode"), metadata.get("HTTPHeaders")
+        status, given = metadata.get("HTTPStatusCode"), metadata.get("HTTPHeaders")
+        headers: Mapping[str, object] = given if isinstance(given, dict) else {}
         return cls(
             str(told.get("Code") or ""),
             str(told.get("Message") or ""),
             status if isinstance(status, int) else 400,
-            _seconds(headers.get("retry-after")) if isinstance(headers, dict) else None,
+            _seconds(headers.get("retry-after")),
+            region=_region(headers.get("x-amz-bucket-region") or told.get("Region")),
+            from_s3="x-amz-request-id" in headers,
         )
 
     @property
@@ -348,6 +408,7 @@ class _Refusal:
 _ROLE_OPERATIONS: Final = frozenset({"AssumeRole", "AssumeRoleWithWebIdentity"})
 _CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
 _SECONDS: Final = re.compile(r"[0-9]{1,6}")
+_REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
 _NAMES_KMS: Final = re.compile(r"\bkms:[A-Z]|\b(?:AWS)?KMS\b(?! *secret)|\barn:aws[a-z-]*:kms:")
 _KEY_STATES: Final = (
     (re.compile(r"pending ?deletion", re.IGNORECASE), Meaning.KEY_DELETING),
@@ -363,6 +424,7 @@ _NO_MASTER_KEY: Final = re.compile(r"refers to a (customer master|KMS) key", re.
 _GRANT: Final = re.compile(r"\bgrant(s|ed)?\b(?! permission)", re.IGNORECASE)
 _CALLER: Final = re.compile(r"\barn:[a-z-]+:(?:iam|sts)::([0-9]{12}):")
 _KEY_OWNER: Final = re.compile(r"\barn:[a-z-]+:kms:[a-z0-9-]+:([0-9]{12}):")
+_VERSION_ID: Final = re.compile(r"invalid version id", re.IGNORECASE)
 _DELETION: Final = re.compile(r"marked for deletion|scheduled for deletion|marked deleted", re.IGNORECASE)
 _TIME: Final = re.compile(r"signature expired|not yet current|time too skewed", re.IGNORECASE)
 _RATE: Final = re.compile(r"rate exceeded|throttl|exceeded the rate", re.IGNORECASE)
@@ -373,6 +435,10 @@ def _seconds(header: object) -> float | None:
     return float(header) if isinstance(header, str) and _SECONDS.fullmatch(header) else None
 
 
+def _region(told: object) -> str:
+    return told if isinstance(told, str) and _REGION.fullmatch(told) else ""
+
+
 def _without_role(refusal: "_Refusal", asked: Asked) -> Failure:
     failure = _answered(refusal, asked)
     return RoleRefused(str(failure)) if isinstance(failure, SecretError) else failure
@@ -381,24 +447,31 @@ def _without_role(refusal: "_Refusal", asked: Asked) -> Failure:
 def _answered(refusal: _Refusal, asked: Asked) -> Failure:
     meaning = _meaning(refusal, asked.service)
     verdict = VERDICTS[meaning]
-    text = asked.tell(verdict.what, refusal.shown_code)
+    where = f", {refusal.region}" if meaning is Meaning.ELSEWHERE and refusal.region else ""
+    text = asked.tell(verdict.what + where, refusal.shown_code)
     if meaning is Meaning.THROTTLED:
-        return Throttled(text, quota=_blamed_quota(refusal.message, asked.service), retry_after=refusal.retry_after)
+        return Throttled(text, quota=_blamed_quota(refusal, asked), retry_after=refusal.retry_after)
     if issubclass(verdict.kind, Transient):
         return verdict.kind(text, mend=verdict.mend, retry_after=refusal.retry_after)
     return verdict.kind(text, mend=verdict.mend)
 
 
-def _blamed_quota(message: str, service: str) -> str | None:
-    """Read which quota a throttling is about: KMS's behind another service, where the message names it.
+def _blamed_quota(refusal: _Refusal, asked: Asked) -> str | None:
+    """Read which quota a throttling is about: KMS's behind another service, where it is named; else S3's own.
 
     A request to KMS itself charges one quota only, that of its key's kind, which the message does not tell.
     """
-    return "kms.symmetric" if service != "kms" and _NAMES_KMS.search(message) else None
+    if asked.service == "kms":
+        return None
+    if refusal.code.startswith(_OF_KMS) or _NAMES_KMS.search(refusal.message):
+        return "kms.symmetric"
+    return f"s3.{asked.operation}" if asked.service == "s3" else None
 
 
 def _meaning(refusal: _Refusal, service: str) -> Meaning:
     """Read the code, then the message where the same code says different things."""
+    if service == "s3" and (of_s3 := _of_s3(refusal)):
+        return of_s3
     meaning = SERVICE_CODES.get((service, refusal.code)) or CODES.get(refusal.code)
     if refusal.code == "InvalidRequestException":
         return _of_invalid_request(refusal.message)
@@ -409,6 +482,20 @@ def _meaning(refusal: _Refusal, service: str) -> Meaning:
     if meaning is Meaning.DOWN and _NAMES_KMS.search(refusal.message) and _RATE.search(refusal.message):
         return Meaning.THROTTLED
     return meaning or _of_status(refusal)
+
+
+def _of_s3(refusal: _Refusal) -> Meaning | None:
+    """Read what S3 says in a way of its own; None where it says what all say."""
+    if refusal.code.startswith(_OF_KMS):
+        return _meaning(replace(refusal, code=refusal.code.removeprefix(_OF_KMS)), "kms")
+    if refusal.from_s3 and refusal.code in BODILESS:
+        return BODILESS[refusal.code]
+    if refusal.code == "InvalidArgument" and _VERSION_ID.search(refusal.message):
+        return Meaning.ABSENT
+    if CODES.get(refusal.code) is Meaning.DENIED:
+        told = _of_denial(refusal.message)
+        return Meaning.HIDDEN if told is Meaning.DENIED else told
+    return None
 
 
 def _of_key(meaning: Meaning, refusal: _Refusal) -> Meaning:

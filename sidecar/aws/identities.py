@@ -5,7 +5,7 @@ Must not retry: a request is sent once, through the Gate that it is handed.
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -38,6 +38,8 @@ class Question(Generic[T]):
     read: Callable[[Answer], T]  # raises Unintelligible
     plaintexts: int = 0  # that AWS decrypts for it, at most
     kms_quota: str = KMS_DEFAULT  # of a request to KMS itself: its key's kind decides
+    take_in: Callable[[Mapping[str, object]], Awaitable[Mapping[str, object]]] | None = None
+    """Takes in what follows the answer's headers, where that is not all there at once: an object."""
 
 
 @dataclass(slots=True)
@@ -133,6 +135,8 @@ class Identity:
         try:
             client = await self.sessions.client(self._endpoint(question.service, question.region))
             answer = await getattr(client, xform_name(question.operation))(**question.parameters)
+            if question.take_in:
+                answer = await question.take_in(answer)
         except (SecretError, Transient):
             raise
         except Exception as error:  # the SDK lets out whatever an odd answer makes it stumble over

@@ -34,6 +34,7 @@ OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "dynamodb": frozenset({"GetItem", "PutItem"}),
+    "s3": frozenset({"GetObject", "HeadObject"}),
     "service-quotas": frozenset({"ListServiceQuotas"}),
     "sts": frozenset({"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"}),
 }
@@ -117,7 +118,14 @@ def trimmed_model(text: str, operations: frozenset[str]) -> Json:
 
     _walk(text, 0, visit)
     model.pop("documentation", None)
+    _redocument(model.get("clientContextParams"))
     return model | {"operations": kept, "shapes": _reachable(text, kept, shapes)}
+
+
+def _redocument(parameters: object) -> None:
+    """Give the parameters of a client their documentation back, without text: the SDK does not do without."""
+    for parameter in parameters.values() if isinstance(parameters, dict) else ():
+        parameter["documentation"] = ""
 
 
 def trimmed_endpoints(text: str) -> Json:

@@ -11,7 +11,7 @@ from sidecar.aws.identities import Identity, region_of
 from sidecar.aws.sessions import Sessions, counting
 from sidecar.aws.sm import SecretsManager
 from sidecar.aws.ssm import ParameterStore
-from sidecar.core.config.models import IdentitySpec
+from sidecar.core.config.models import S3, IdentitySpec
 from sidecar.core.errors import BadRef, ConfigError
 from sidecar.core.keys import KeyPattern
 from sidecar.core.ports import Decrypt, Envelopes, Gate, KeyService, Route, Source, TreeSource
@@ -36,13 +36,16 @@ class Aws:
         *,
         allow_keys: Sequence[KeyPattern] | None = None,
         envelopes: Callable[[], Envelopes] = _nobody,
+        max_object: int = S3().max_object,
     ) -> None:
         """Take who there is to be, in which order they stand in for each other, and where to count.
 
         `on_account` is told the name of an identity and its account, once that is known. `allow_keys` are the keys of
         KMS that may be used (None: those of each identity's own account), `envelopes` gives who opens and seals
-        Encryption SDK messages, and is called only where there is one.
+        Encryption SDK messages, and is called only where there is one. `max_object` is how many bytes one of S3's
+        objects may have.
         """
+        self._max_object = max_object
         self._allow_keys = allow_keys
         self._envelopes = envelopes
         self._keys: dict[str, KeyService] = {}
@@ -156,6 +159,10 @@ class Aws:
             from sidecar.aws.ciphertexts import Ciphertexts  # noqa: PLC0415 -- only where there is one
 
             return Ciphertexts(self.keys(route.identity), self._envelopes)
+        if route.source is SourceKind.S3:
+            from sidecar.aws.s3 import Objects  # noqa: PLC0415 -- likewise
+
+            return Objects(self.identity(route.identity), self._metrics, most=self._max_object)
         return SecretsManager(self.identity(route.identity), self._metrics)
 
     def _parameter_store(self, route: Route) -> ParameterStore:

@@ -6,6 +6,7 @@ invalid are looked up anew at the next request. Must not retry, nor know of secr
 
 import asyncio
 import functools
+import os
 import re
 import socket
 import ssl
@@ -19,6 +20,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioRefreshableCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
+from aiohttp import ClientSession
 from botocore import exceptions as sdk
 from botocore.credentials import ReadOnlyCredentials
 
@@ -102,8 +104,22 @@ class Wallet:
         self._looks += 1
 
 
+class Straight:
+    """A session of aiohttp's that sends a request once, and to nobody but whom it was signed for.
+
+    By itself aiohttp sends a GET again when the connection breaks, and follows redirections with all headers but one.
+    """
+
+    def __init__(self, session: ClientSession) -> None:
+        session._retry_connection = False  # noqa: SLF001 -- it has no other switch
+        self.request = functools.partial(session.request, allow_redirects=False)
+
+
 class SharedTls(AIOHTTPSession):
     """Let all clients use one TLS context: it holds the certificates of all authorities, 2 to 5 MB."""
+
+    async def _get_session(self, proxy_url: str | None) -> Straight:
+        return Straight(await super()._get_session(proxy_url))  # type: ignore[no-untyped-call]  # it ships no types
 
     _contexts: ClassVar[dict[tuple[object, ...], tuple[ssl.SSLContext, ssl.SSLContext | None]]] = {}
 
@@ -222,6 +238,7 @@ class Sessions:
         config = AioConfig(
             use_fips_endpoint=endpoint.use_fips or None,  # None: what the SDK's own configuration says
             use_dualstack_endpoint=endpoint.use_dualstack or None,
+            s3=_addressing(login) if endpoint.service == "s3" else None,
         )
         made: ClientContext = self._sessions[login].create_client(
             endpoint.service, region_name=endpoint.region, endpoint_url=login.endpoint_url, config=config
@@ -242,6 +259,7 @@ class Sessions:
                 retries={"total_max_attempts": 1, "mode": "standard"},
             )
         )
+        session.register("before-call.s3", _stay_in_region)
         for service in CREDENTIAL_SERVICES:
             session.register(f"before-call.{service}", _start_watch)
             session.register(f"response-received.{service}", self._stop_watch)
@@ -311,6 +329,27 @@ class ClientContext(Protocol):
     async def __aenter__(self) -> AioBaseClient: ...
 
     async def __aexit__(self, *error: object) -> None: ...
+
+
+_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+
+def _addressing(login: Login, environ: Mapping[str, str] = os.environ) -> Mapping[str, str]:
+    """Say how a bucket is named in a URL: within the host's name at AWS, in the path elsewhere.
+
+    A fake, a proxy or a private endpoint has seldom a name for each bucket.
+    """
+    elsewhere = login.endpoint_url or any(environ.get(name) for name in _ENDPOINTS)
+    path = {"addressing_style": "path"} if elsewhere else {}
+    return {"us_east_1_regional_endpoint": "regional", **path}
+
+
+def _stay_in_region(*, context: dict[str, dict[str, object]], **_: object) -> None:
+    """Keep the SDK from looking for a bucket in other regions: requests that nobody admitted, with a client half ours.
+
+    Its redirector (botocore.utils.S3RegionRedirectorv2) lets be what was redirected once.
+    """
+    context["s3_redirect"]["redirected"] = True
 
 
 _STARTED: Final = "sidecar_started"

@@ -38,6 +38,7 @@ _REASONS: Final[Mapping[str, Exit]] = {
     "undecryptable": Exit.FAILED,
     **dict.fromkeys(
         (
+            "archived",
             "grant_missing",
             "key_denied",
             "key_disabled",
@@ -49,10 +50,11 @@ _REASONS: Final[Mapping[str, Exit]] = {
             "key_policy_denies",
             "key_wrong_region",
             "key_wrong_usage",
+            "wrong_region",
         ),
         Exit.REFUSED,
     ),
-    **dict.fromkeys(("bad_ciphertext", "wrong_key"), Exit.FAILED),
+    **dict.fromkeys(("bad_ciphertext", "too_large", "wrong_key"), Exit.FAILED),
 }
 
 

@@ -23,6 +23,9 @@
     │   ├── Undecryptable      the ciphertext does not open
     │   │   ├── BadCiphertext       damaged, or with another encryption context
     │   │   └── WrongKey            it is of another key than the one named
+    │   ├── WrongRegion        the bucket is in another region than the identity
+    │   ├── Archived           the object is in cold storage: it must be restored before it can be read
+    │   ├── TooLarge           the object is larger than `s3.max_object`
     │   └── BadField           the value is there, the field asked for is not
     ├── StoreLost              the fleet's shared store does not answer: go on alone, ask again later
     └── Transient              nobody knows yet: serve what is held, ask again later
@@ -95,7 +98,7 @@ class BadRef(SidecarError):
     """The text is no reference."""
 
     label = "bad_ref"
-    mend = "Write it as ssm:/path/name, sm:name, an ARN of either, or kms: and base64."
+    mend = "Write it as ssm:/path/name, sm:name, s3://bucket/key, an ARN of any of these, or kms: and base64."
 
 
 class BadName(SidecarError):
@@ -270,6 +273,27 @@ class WrongKey(Undecryptable):
 
     label = "wrong_key"
     mend = "Name the key that encrypted it, or add that key to `kms.allow_keys`."
+
+
+class WrongRegion(SecretError):
+    """The bucket is in another region than the one that was asked."""
+
+    label = "wrong_region"
+    mend = "Read it with an identity in the bucket's region: declare one under `identities`, write ?via=NAME."
+
+
+class Archived(SecretError):
+    """The object is in a storage class from which it cannot be read at once."""
+
+    label = "archived"
+    mend = "Restore it: aws s3api restore-object; and keep what is read often in the class STANDARD."
+
+
+class TooLarge(SecretError):
+    """The object is larger than the configuration allows; none of it was kept."""
+
+    label = "too_large"
+    mend = "Raise `s3.max_object`, or store a smaller object."
 
 
 class BadField(SecretError):

@@ -42,6 +42,7 @@ FREE: Final = Price(0.0)
 _CHEAP_KMS: Final = Price(0.03 / 10_000)
 _DEAR_KMS: Final = Price(0.15 / 10_000)
 _SECRETS_MANAGER: Final = Price(0.05 / 10_000)
+_S3_READ: Final = Price(0.004 / 10_000)  # GET and HEAD of S3 Standard
 _PARAMETERS: Final = Price(0.05 / 10_000, Unit.PARAMETER)
 
 _SYMMETRIC: Final = (
@@ -58,6 +59,8 @@ _LIST: Final[Mapping[tuple[str, str, KeyKind | None], Price]] = {
     **{("kms", operation, KeyKind.SYMMETRIC): _CHEAP_KMS for operation in _SYMMETRIC},
     **{("kms", operation, KeyKind.RSA_2048): _CHEAP_KMS for operation in _ASYMMETRIC},
     **{("kms", operation, KeyKind.ASYMMETRIC): _DEAR_KMS for operation in _ASYMMETRIC},
+    ("s3", "GetObject", None): _S3_READ,
+    ("s3", "HeadObject", None): _S3_READ,
     ("secretsmanager", "BatchGetSecretValue", None): _SECRETS_MANAGER,
     ("secretsmanager", "DescribeSecret", None): _SECRETS_MANAGER,
     ("secretsmanager", "GetSecretValue", None): _SECRETS_MANAGER,

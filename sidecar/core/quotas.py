@@ -56,6 +56,8 @@ _TARIFFS: Final[Mapping[tuple[str, str], Tariff]] = {
     ("secretsmanager", "BatchGetSecretValue"): Tariff(("sm.batch",), ("sm.get", "kms.symmetric")),
     ("secretsmanager", "DescribeSecret"): Tariff(("sm.describe",)),
     ("secretsmanager", "ListSecrets"): Tariff(("sm.list",)),
+    # S3 limits requests by prefix, far above OWN_RATE, and asks KMS for what is encrypted under one of its keys.
+    ("s3", "GetObject"): Tariff(("s3.GetObject",), ("kms.symmetric",)),
     **{
         ("kms", operation): Tariff((KMS_DEFAULT,))
         for operation in (

@@ -32,6 +32,7 @@ MAX_FIELD: Final = 1024
 MAX_PARAMETER: Final = 1011  # AWS counts the ARN's prefix in; what only AWS can count, it may refuse itself
 MAX_LEVELS: Final = 15
 MAX_SECRET: Final = 512
+MAX_KEY: Final = 1024  # bytes of an object's key
 
 
 class SourceKind(StrEnum):
@@ -49,7 +50,7 @@ class Pick(StrEnum):
     VERSION = "version"  # ssm: number
     LABEL = "label"  # ssm: parameter label
     STAGE = "stage"  # sm: staging label
-    VERSION_ID = "version_id"  # sm: version id
+    VERSION_ID = "version_id"  # sm, s3: version id
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,9 @@ class Ref:
     """One value, or one field of it. `parse` and `str` are inverse."""
 
     source: SourceKind
-    id: str  # a name; an ARN where the value lies elsewhere than in the identity's own account and region; ciphertext
+    # A name; an ARN where the value lies elsewhere than in the identity's own account and region; ciphertext; of an
+    # object "//bucket/key", the key percent-encoded.
+    id: str
     selector: Selector | None = None
     field: str | None = None
     identity: str = DEFAULT_IDENTITY
@@ -110,6 +113,16 @@ class Ref:
     def ciphertext(self) -> bytes:
         """Give the bytes that a kms: reference carries."""
         return base64.b64decode(self.id)
+
+    @property
+    def bucket(self) -> str:
+        """Name the bucket of an s3: reference."""
+        return self.id[len(_AUTHORITY) :].partition("/")[0]
+
+    @property
+    def key(self) -> str:
+        """Give the key of an s3: reference, as S3 knows it."""
+        return unquote(self.id[len(_AUTHORITY) :].partition("/")[2])
 
     @property
     def arn(self) -> Arn | None:
@@ -154,6 +167,8 @@ def _context_text(context: Context) -> str:
 
 _CONTEXT: Final = "context"
 _PLAIN: Final = ":/@"  # readable in a context as they are: ARNs
+_PLAIN_IN_KEY: Final = "/:@!$&'()+,;="  # likewise in an object's key; not what begins a query, a field or a glob
+_AUTHORITY: Final = "//"
 _SHOWN: Final = 8  # characters of a ciphertext: enough to see whose it may be, none of what is in it
 _SHOWN_HASH: Final = 12
 
@@ -167,15 +182,18 @@ _PARAMETER: Final = re.compile(rf"{_SEGMENT}|(?:/{_SEGMENT})+")
 _SECRET: Final = re.compile(r"(?!//)[A-Za-z0-9/_+=.@-]+")
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # today's names are narrower, the oldest are not
+_OBJECT_ARN: Final = re.compile(r"arn:aws(?:-[a-z]+)*:s3:([^:]*):([^:]*):(.*)", re.DOTALL)
+
 _SERVICES: Final[Mapping[str, SourceKind]] = {"ssm": SourceKind.SSM, "secretsmanager": SourceKind.SM}
 _KMS: Final = "kms:"
-_SCHEMES: Final = frozenset({"ssm", "sm", "kms"})
-_LATER: Final = ("s3",)  # named by the contract, not read by this version
+_SCHEMES: Final = frozenset({"ssm", "sm", "kms", "s3"})
 
 _PICKS: Final[Mapping[SourceKind, tuple[Pick, ...]]] = {
     SourceKind.SSM: (Pick.VERSION, Pick.LABEL),
     SourceKind.SM: (Pick.STAGE, Pick.VERSION_ID),
     SourceKind.KMS: (),
+    SourceKind.S3: (Pick.VERSION_ID,),
 }
 _VALUES: Final[Mapping[Pick, tuple[re.Pattern[str], str]]] = {
     Pick.VERSION: (re.compile(r"[1-9][0-9]{0,18}"), "a number from 1"),
@@ -186,13 +204,17 @@ _VALUES: Final[Mapping[Pick, tuple[re.Pattern[str], str]]] = {
     Pick.STAGE: (re.compile(r"[^\s*]{1,256}"), "at most 256 characters without spaces or wildcards"),
     Pick.VERSION_ID: (re.compile(r"[A-Za-z0-9_.-]{32,64}"), "the 32 to 64 characters that AWS shows"),
 }
+_OBJECT_VERSION: Final = (
+    re.compile(r"(?!null\Z)[A-Za-z0-9._~+/=-]{1,1024}"),
+    "what S3 shows; an object whose version is null is named without one, since that version can be overwritten",
+)
 NEWEST_STAGE: Final = "AWSCURRENT"
 
 
 def parse(text: str, *, identity: str = DEFAULT_IDENTITY) -> Ref:
-    """Read `ssm:…`, `sm:…` and `kms:…`, or an ARN of the first two, bare or after its scheme; raises BadRef.
+    """Read `ssm:…`, `sm:…`, `kms:…` and `s3://…`, or an ARN of all but the third, bare or after its scheme.
 
-    `identity` is meant where the text has no `?via=`.
+    `identity` is meant where the text has no `?via=`. Raises BadRef.
     """
     head, pairs, field = _parts(text)
     source, ident = _source(head)
@@ -225,13 +247,15 @@ def compose(
     source, ident = _settle_source(source, ident)
     if source is SourceKind.KMS:
         ident = _ciphertext(ident)
+    elif source is SourceKind.S3:
+        ident = _object(ident)
     else:
         _check_id(source, ident)
     options = _options(pairs, _PICKS[source], _CONTEXT if source is SourceKind.KMS else None)
     if field is not None:
         _check_field(field)
     context = read_context(options.get(_CONTEXT, ""))
-    return Ref(source, ident, _selector(options, _PICKS[source]), field, options.get("via", identity), context)
+    return Ref(source, ident, _selector(source, options), field, options.get("via", identity), context)
 
 
 def _parts(text: str) -> tuple[str, list[tuple[str, str]], str | None]:
@@ -270,26 +294,18 @@ def percent_decoded(value: str) -> str:
 def _source(head: str) -> tuple[SourceKind, str]:
     scheme, _, ident = head.partition(":")
     if scheme == "arn":
-        return _source_of(Arn.parse(head)), head
-    if scheme in _LATER:
-        raise _not_yet(scheme)
+        return SourceKind.S3 if _OBJECT_ARN.fullmatch(head) else _source_of(Arn.parse(head)), head
     if scheme not in _SCHEMES:
         raise BadRef("the reference begins with no scheme that is known")
     return SourceKind(scheme), ident
 
 
 def _source_of(arn: Arn) -> SourceKind:
-    if arn.service in _LATER:
-        raise _not_yet(arn.service)
     if arn.service == "kms":
         raise BadRef("an ARN of a key, which is no value", mend="Write kms: and the base64 of what the key encrypted.")
     if arn.service not in _SERVICES:
-        raise BadRef("an ARN of neither Parameter Store nor Secrets Manager")
+        raise BadRef("an ARN of neither Parameter Store, Secrets Manager nor S3")
     return _SERVICES[arn.service]
-
-
-def _not_yet(scheme: str) -> BadRef:
-    return BadRef(f"this version does not read {scheme}: references", mend="Use ssm:, sm: or kms:, or a later version.")
 
 
 def _settle_source(source: SourceKind, ident: str) -> tuple[SourceKind, str]:
@@ -351,6 +367,40 @@ def _check_secret(name: str) -> None:
         raise BadRef(msg)
 
 
+def object_id(bucket: str, key: str) -> str:
+    """Spell an object as the id of a reference."""
+    return f"{_AUTHORITY}{bucket}/{quote(key, safe=_PLAIN_IN_KEY)}"
+
+
+def _object(ident: str) -> str:
+    """Give the one spelling of `//bucket/key` or an object's ARN, the key percent-encoded where it must be."""
+    bucket, _, key = _bucket_and_key(ident).partition("/")
+    if not _BUCKET.fullmatch(bucket) or not key:
+        raise BadRef(
+            "this names no object of S3",
+            mend="Write s3://bucket/key, or the object's ARN. An access point is written by its alias.",
+        )
+    if bucket.endswith(_DIRECTORY_BUCKET):
+        raise BadRef("directory buckets (S3 Express) are not read", mend="Keep it in a general purpose bucket.")
+    if "*" in key:
+        raise BadRef("there are no wildcards in an object's key", mend="Write '*' itself as %2A.")
+    key = percent_decoded(key)
+    if len(key.encode()) > MAX_KEY:
+        raise BadRef(f"the object's key has more than {MAX_KEY} bytes")
+    return object_id(bucket, key)
+
+
+_DIRECTORY_BUCKET: Final = "--x-s3"
+
+
+def _bucket_and_key(ident: str) -> str:
+    arn = _OBJECT_ARN.fullmatch(ident)
+    if arn is None:
+        return ident[len(_AUTHORITY) :] if ident.startswith(_AUTHORITY) else ""
+    region, account, resource = arn.groups()
+    return "" if region or account else resource  # an access point's ARN has both
+
+
 def _ciphertext(text: str) -> str:
     """Give the one spelling of what may be standard or URL-safe base64, padded or not, percent-encoded or not."""
     text = percent_decoded(text) if "%" in text else text
@@ -400,14 +450,14 @@ def _options(pairs: Sequence[tuple[str, str]], picks: tuple[Pick, ...], also: st
     return options
 
 
-def _selector(options: Mapping[str, str], picks: tuple[Pick, ...]) -> Selector | None:
-    given = [pick for pick in picks if pick in options]
+def _selector(source: SourceKind, options: Mapping[str, str]) -> Selector | None:
+    given = [pick for pick in _PICKS[source] if pick in options]
     if not given:
         return None
     if len(given) > 1:
         raise BadRef(f"the reference picks a version by {' and by '.join(given)}", mend="Leave one of them away.")
     pick = given[0]
-    pattern, want = _VALUES[pick]
+    pattern, want = _OBJECT_VERSION if source is SourceKind.S3 else _VALUES[pick]
     if not pattern.fullmatch(options[pick]):
         msg = f"the {pick} is not one that AWS can give"
         raise BadRef(msg, mend=f"Want {want}.")

@@ -18,6 +18,7 @@ from sidecar.core.refs import (
     Ref,
     SourceKind,
     compose,
+    object_id,
     parse,
     percent_decoded,
     refuse_noise,
@@ -42,7 +43,8 @@ def parse_any(text: str, *, identity: str = DEFAULT_IDENTITY) -> Ref:
 def _ecs(text: str, identity: str) -> Ref:
     """Read a bare ARN: a secret's with `:json-key:version-stage:version-id` behind, a parameter's with `:version`."""
     ident, tail = _split(text)
-    if not tail or "?" in ident or "#" in ident:  # the colons stand in a query or a field of our own spelling
+    is_object = text.split(":", 3)[2:3] == ["s3"]  # whose key may hold colons
+    if not tail or is_object or "?" in ident or "#" in ident:  # or they stand in a query or a field of our own spelling
         return parse(text, identity=identity)
     read = _secret if ":secretsmanager:" in ident else _parameter
     return read(ident, tail, identity)
@@ -125,12 +127,14 @@ class _Expression:
 
 
 def _vals(text: str, identity: str) -> Ref:
-    """Read `ref+awsssm://path?…#/key` and `ref+awssecrets://…`; a last `+` only marks the end."""
+    """Read `ref+awsssm://path?…#/key`, `ref+awssecrets://…` and `ref+s3://…`; a last `+` only marks the end."""
     backend, _, rest = text.partition("+")[2].removesuffix("+").partition("://")
     if backend not in _BACKENDS:
-        raise BadRef("a backend of vals that is not read here", mend="Here it may be awsssm or awssecrets.")
+        raise BadRef("a backend of vals that is not read here", mend="Here it may be awsssm, awssecrets or s3.")
     if "+" in rest:
-        raise BadRef("vals ends a reference at '+'", mend="Name a secret with '+' in its name as sm:name.")
+        raise BadRef(
+            "vals ends a reference at '+'", mend="Name what has '+' in its name as sm:name or s3://bucket/key."
+        )
     known, read = _BACKENDS[backend]
     return read(_expression(rest, known), identity)
 
@@ -174,6 +178,13 @@ def _vals_parameter(asked: _Expression, identity: str) -> Ref:
     return compose(SourceKind.SSM, below, [], field=None, identity=identity)
 
 
+def _vals_object(asked: _Expression, identity: str) -> Ref:
+    bucket, _, key = asked.path.partition("/")
+    return compose(
+        SourceKind.S3, object_id(bucket, key), list(asked.options.items()), field=_field(asked.keys), identity=identity
+    )
+
+
 # --- tables --------------------------------------------------------------------------------------------------------
 
 _TAIL: Final = 3  # json-key, version-stage, version-id
@@ -184,6 +195,7 @@ _STAGES_AND_IDS: Final[Mapping[str, Pick]] = {"version_stage": Pick.STAGE, "vers
 _BACKENDS: Final[Mapping[str, tuple[frozenset[str], Callable[[_Expression, str], Ref]]]] = {
     "awsssm": (frozenset({"mode", "recursive", "version"}), _vals_parameter),
     "awssecrets": (frozenset(_STAGES_AND_IDS), _vals_secret),
+    "s3": (frozenset({"version_id"}), _vals_object),
 }
 _SPELLINGS: Final[Mapping[str, Callable[[str, str], Ref]]] = {
     "arn:": _ecs,

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
-from sidecar.fakeaws import kms, materials, secretsmanager, signing, ssm, stores, sts
+from sidecar.fakeaws import kms, materials, s3, secretsmanager, signing, ssm, stores, sts
 from sidecar.fakeaws.journal import Entry, Journal
 from sidecar.fakeaws.visit import Operation, Visit
 from sidecar.fakeaws.weather import Fault, FaultKind, Subject, Weather, error_of, server_error
@@ -55,6 +55,8 @@ def _names_asked(request: Request) -> tuple[str, ...]:
         return ssm.names_asked(request.params)
     if request.service == "secretsmanager":
         return secretsmanager.names_asked(request.params)
+    if request.service == "s3":
+        return s3.names_asked(request)
     named = (request.params.text(name) for name in ("KeyId", "RoleArn", "TableName"))
     return tuple(name for name in named if name)[:1]
 
@@ -68,10 +70,12 @@ class Aws:
     tokens: sts.Tokens = field(default_factory=sts.Tokens)
     journal: Journal = field(default_factory=Journal)
 
-    async def serve(self, headers: dict[str, str], body: bytes) -> Answer | None:
+    async def serve(
+        self, headers: dict[str, str], body: bytes, method: str = "POST", target: str = "/"
+    ) -> Answer | None:
         """Answer one request; None = close the connection without an answer."""
         try:
-            request = parse_request(headers, body)
+            request = parse_request(headers, body, method, target)
         except AwsError as error:
             return error_answer("", error, self.request_id())
         subject = self._subject(request)
@@ -80,8 +84,16 @@ class Aws:
             await asyncio.sleep(wait)
         visit = self.visit(request, subject)
         answer = self._answer(request, visit, subject, fault)
+        if answer is not None and request.service == "s3" and answer.body is not PROXY_PAGE:
+            answer = self._as_s3_sends_it(request, answer)
         self._note(request, visit, subject, answer)
         return answer
+
+    def _as_s3_sends_it(self, request: Request, answer: Answer) -> Answer:
+        """Leave S3's mark, and the body away where only a head was asked for: then not even an error has one."""
+        headers = {**answer.headers, "x-amz-request-id": self.request_id()}
+        body = b"" if request.method == "HEAD" else answer.body
+        return replace(answer, headers=headers, body=body)
 
     def request_id(self) -> str:
         """Return an id as AWS gives each request."""
@@ -132,6 +144,8 @@ class Aws:
     def _perform(self, request: Request, visit: Visit) -> Answer:
         if request.service == "sts":
             return self._perform_sts(request, visit)
+        if request.service == "s3":
+            return s3.perform(visit, request)
         operation = _OPERATIONS.get(request.service, {}).get(request.operation)
         if operation is not None:
             return json_answer(operation(visit, request.params))

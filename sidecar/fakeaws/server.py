@@ -27,16 +27,23 @@ class Server:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request of either kind."""
-        body = await request.read()
+        if request.headers.get("Expect", "").lower() == "100-continue":  # else an upload waits a second for it
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        body = await request.content.read()  # `request.read` takes a mebibyte at most, an object may be larger
         if request.path.startswith(PREFIX):
             return self._steer(request, body)
-        answer = await self.aws.serve(dict(request.headers), body)
+        answer = await self.aws.serve(dict(request.headers), body, request.method, request.raw_path)
         if answer is None:
             return _hang_up(request)
         return self._as_response(answer)
 
     def _as_response(self, answer: Answer) -> web.Response:
-        headers = {"Content-Type": answer.content_type, "x-amzn-RequestId": self.aws.request_id()}
+        headers = {
+            "Content-Type": answer.content_type,
+            "x-amzn-RequestId": self.aws.request_id(),
+            **answer.headers,
+        }
         return web.Response(status=answer.status, body=answer.body, headers=headers)
 
     def _steer(self, request: web.BaseRequest, body: bytes) -> web.Response:

@@ -25,6 +25,8 @@ from moto.dynamodb.responses import DynamoHandler
 from moto.kms import models as kms_models
 from moto.kms.models import Key, KmsBackend, kms_backends
 from moto.kms.responses import KmsResponse
+from moto.s3.models import FakeBucket, FakeKey, S3Backend, s3_backends
+from moto.s3.responses import S3Response
 from moto.secretsmanager.models import (
     FakeSecret,
     ReplicaSecret,
@@ -41,6 +43,7 @@ from moto.sts.responses import TokenResponse
 _RESPONSES: Final[dict[str, type[BaseResponse]]] = {
     "dynamodb": DynamoHandler,
     "kms": KmsResponse,
+    "s3": S3Response,
     "secretsmanager": SecretsManagerResponse,
     "ssm": SimpleSystemManagerResponse,
     "sts": TokenResponse,
@@ -122,6 +125,49 @@ def parameter_store(account: str, region: str) -> SimpleSystemManagerBackend:
     return ssm_backends[account][region]
 
 
+_PARTITION: Final = "aws"
+
+
+def object_store(account: str) -> S3Backend:
+    """Return the buckets of one account, in whichever region."""
+    return s3_backends[account][_PARTITION]
+
+
+def find_bucket(name: str) -> tuple[str, FakeBucket] | None:
+    """Return whose a bucket is, and the bucket: one name is one bucket in all the world."""
+    if name not in s3_backends.bucket_accounts:
+        return None
+    owner = s3_backends.bucket_accounts[name][1]
+    return owner, object_store(owner).buckets[name]
+
+
+def find_object(bucket: FakeBucket, key: str, version: str | None) -> FakeKey | None:
+    """Return an object's newest version, or the one that is named; None too where a delete marker is on top."""
+    return object_store(bucket.account_id).get_object(bucket.name, key, version)
+
+
+def default_encryption(bucket: FakeBucket) -> str | None:
+    """Return how the bucket encrypts what does not say it itself."""
+    if not bucket.encryption:
+        return None
+    return str(bucket.encryption["Rule"]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"])
+
+
+def set_etag(stored: FakeKey, etag: str) -> None:
+    """Let an object have this ETag: moto always takes the content's MD5."""
+    vars(stored)["_etag"] = etag
+
+
+def put_object(bucket: tuple[str, str, str], key: str, content: bytes, encryption: str | None) -> FakeKey:
+    """Store an object in the bucket of an account, a region and a name, made where there is none, with versions."""
+    account, region, name = bucket
+    store = object_store(account)
+    if name not in store.buckets:
+        store.create_bucket(name, region)
+        store.put_bucket_versioning(name, "Enabled")
+    return store.put_object(name, key, content, encryption=encryption)
+
+
 def sts_store(account: str) -> STSBackend:
     """Return the token service of one account."""
     return sts_backends[account]["aws"]
@@ -134,7 +180,9 @@ def accounts_with_keys() -> list[str]:
 
 def forget_account(account: str) -> None:
     """Drop all that one account holds."""
-    for backends in (dynamodb_backends, kms_backends, secretsmanager_backends, ssm_backends, sts_backends):
+    if account in s3_backends:
+        object_store(account).reset()  # names of buckets are the whole world's: they must be free again
+    for backends in (dynamodb_backends, s3_backends, kms_backends, secretsmanager_backends, ssm_backends, sts_backends):
         backends.pop(account, None)
 
 
@@ -157,6 +205,25 @@ def ask_moto(request: Request, account: str, params: Params) -> Answer:
     # moto answers 404 where AWS's JSON services answer 400.
     shown = 400 if int(status) == 404 and request.service != "sts" else int(status)  # noqa: PLR2004 -- HTTP's own
     return Answer(shown, raw, content_type, _error_code(shown, raw))
+
+
+def ask_moto_s3(request: Request, account: str) -> Answer:
+    """Let moto answer S3's REST; raises AwsError for what it does not know."""
+    host = f"s3.{request.region}.amazonaws.com"
+    url = f"https://{host}{request.target}"
+    headers = {**request.headers, "host": host, "x-moto-account-id": account}
+    asked = MotoRequest.from_primitives(request.method, url, headers, request.body)
+    dispatch = S3Response.key_dispatch if request.params.text("Key") else S3Response.bucket_dispatch
+    try:
+        status, told, content = dispatch(asked, url, headers)
+    except NotImplementedError as error:
+        raise AwsError("NotImplemented", f"The fake does not know {request.operation}", 501) from error
+    raw = content if isinstance(content, bytes) else str(content).encode()
+    shown = {str(name): str(value) for name, value in told.items() if name.lower() != "x-amzn-requestid"}
+    content_type = shown.pop(next((name for name in shown if name.lower() == "content-type"), ""), "application/xml")
+    if request.method != "HEAD":
+        shown = {name: value for name, value in shown.items() if name.lower() != "content-length"}
+    return Answer(int(status), raw, content_type, _error_code(int(status), raw), shown)
 
 
 def _as_moto_reads(request: Request, account: str, body: bytes) -> MotoRequest:
@@ -185,6 +252,8 @@ def as_aws_error(error: ServiceException | JsonRESTError) -> AwsError:
 __all__ = [
     "SERVICES",
     "AssumedRole",
+    "FakeBucket",
+    "FakeKey",
     "FakeSecret",
     "JsonRESTError",
     "Key",
@@ -197,11 +266,18 @@ __all__ = [
     "accounts_with_keys",
     "as_aws_error",
     "ask_moto",
+    "ask_moto_s3",
     "check_region",
+    "default_encryption",
+    "find_bucket",
+    "find_object",
     "forget_account",
     "kms_store",
+    "object_store",
     "pair_of",
     "parameter_store",
+    "put_object",
     "secret_store",
+    "set_etag",
     "sts_store",
 ]

@@ -188,6 +188,7 @@ _SERVER_ERRORS: Final = {
     "secretsmanager": "InternalServiceError",
     "kms": "KMSInternalException",
     "sts": "InternalFailure",
+    "s3": "InternalError",
 }
 
 
@@ -204,14 +205,15 @@ def unavailable() -> AwsError:
 
 def throttled(service: str, message: str = "") -> AwsError:
     """Return what a service answers when its own quota is used up."""
+    if service == "s3":
+        return AwsError("SlowDown", message or "Please reduce your request rate.", 503)
     code = "Throttling" if service == "sts" else "ThrottlingException"
     return AwsError(code, message or "Rate exceeded")
 
 
 def not_authorized(caller: Caller, action: str, resource: str) -> AwsError:
     """Return IAM's refusal, in its own words."""
-    code = "AccessDenied" if action.startswith("sts:") else "AccessDeniedException"
-    status = 403 if action.startswith("sts:") else 400
+    code, status = ("AccessDenied", 403) if action.startswith(("sts:", "s3:")) else ("AccessDeniedException", 400)
     where = f" on resource: {resource}" if resource != ANY else ""
     return AwsError(
         code,
@@ -224,7 +226,7 @@ def not_authorized(caller: Caller, action: str, resource: str) -> AwsError:
 def error_of(fault: Fault, subject: Subject) -> AwsError:
     """Return the error that a fault makes AWS answer, for the kinds that are errors."""
     service, action = subject.service, f"{subject.service}:{subject.operation}"
-    sts = service == "sts"
+    spoken = _CREDENTIAL_ERRORS.get(service, _CREDENTIAL_ERRORS[ANY])
     match fault.kind:
         case FaultKind.ERROR_500:
             error = server_error(service)
@@ -235,21 +237,38 @@ def error_of(fault: Fault, subject: Subject) -> AwsError:
         case FaultKind.EXPIRED_TOKEN:
             error = expired_token(service)
         case FaultKind.BAD_CREDENTIALS:
-            code = "InvalidClientTokenId" if sts else "UnrecognizedClientException"
-            error = AwsError(code, "The security token included in the request is invalid.", 403 if sts else 400)
+            error = AwsError(spoken.unknown, "The security token included in the request is invalid.", spoken.status)
         case FaultKind.CLOCK_SKEW:
-            code = "SignatureDoesNotMatch" if sts else "InvalidSignatureException"
             message = (
                 "Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z (20260101T001500Z - 5 min.)"
             )
-            error = AwsError(code, message, 403 if sts else 400)
+            error = AwsError(spoken.skewed, message, spoken.status)
         case _:
             error = not_authorized(subject.caller, action, ANY)
     return AwsError(error.code, fault.message or error.message, error.status)
 
 
+@dataclass(frozen=True, slots=True)
+class _CredentialErrors:
+    """What a service calls what is wrong with a signature."""
+
+    status: int
+    unknown: str
+    skewed: str
+    expired: str
+    expired_status: int
+
+
+_CREDENTIAL_ERRORS: Final = {
+    "s3": _CredentialErrors(403, "InvalidAccessKeyId", "RequestTimeTooSkewed", "ExpiredToken", 400),
+    "sts": _CredentialErrors(403, "InvalidClientTokenId", "SignatureDoesNotMatch", "ExpiredToken", 403),
+    ANY: _CredentialErrors(
+        400, "UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException", 400
+    ),
+}
+
+
 def expired_token(service: str) -> AwsError:
     """Return what a service answers to credentials whose time is over."""
-    sts = service == "sts"
-    code = "ExpiredToken" if sts else "ExpiredTokenException"
-    return AwsError(code, "The security token included in the request is expired", 403 if sts else 400)
+    spoken = _CREDENTIAL_ERRORS.get(service, _CREDENTIAL_ERRORS[ANY])
+    return AwsError(spoken.expired, "The security token included in the request is expired", spoken.expired_status)

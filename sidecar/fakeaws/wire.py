@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self, cast
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 from xml.sax.saxutils import escape
 
 DEFAULT_ACCOUNT = "123456789012"
@@ -21,17 +21,19 @@ Json = Mapping[str, object]
 
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _XML_SERVICES = frozenset({"sts"})
+_REST = "s3"
 
 
 class AwsError(Exception):
     """An error as AWS would answer it."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        """Take AWS's name of the error, its wording, and the HTTP status."""
+    def __init__(self, code: str, message: str, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
+        """Take AWS's name of the error, its wording, the HTTP status, and what its headers tell."""
         super().__init__(code)
         self.code = code
         self.message = message
         self.status = status
+        self.headers = headers or {}
 
 
 class Params:
@@ -112,15 +114,21 @@ class Request:
     access_key: str
     params: Params = field(repr=False)
     body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)  # of a REST service in lower case
+    method: str = "POST"
+    target: str = "/"  # path and query, as they came
 
 
-def parse_request(headers: Mapping[str, str], body: bytes) -> Request:
+def parse_request(headers: Mapping[str, str], body: bytes, method: str = "POST", target: str = "/") -> Request:
     """Read a signed request; raises AwsError when it is none that AWS would understand."""
     found = _CREDENTIAL.search(headers.get("Authorization", ""))
     if found is None:
         raise AwsError("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
     access_key, region, service = found.groups()
+    if service == _REST:
+        told = {name.lower(): value for name, value in headers.items()}
+        operation, asked = _parse_rest(method, target, told)
+        return Request(service, operation, region, access_key, Params(asked), body, told, method, target)
     params = _parse_query(body) if service in _XML_SERVICES else _parse_json(body)
     operation = str(params.get("Action", "")) or headers.get("X-Amz-Target", "").rpartition(".")[2]
     if not operation:
@@ -142,6 +150,34 @@ def _parse_query(body: bytes) -> Json:
     return dict(parse_qsl(body.decode(), keep_blank_values=True))
 
 
+_PLAIN_QUERY = frozenset(
+    {"delimiter", "encoding-type", "list-type", "max-keys", "partNumber", "prefix", "versionId", "x-id"}
+)
+_VERBS = {
+    (False, "GET"): "ListObjects",
+    (False, "PUT"): "CreateBucket",
+    (True, "PUT"): "PutObject",
+    (True, "POST"): "PostObject",
+}
+
+
+def _parse_rest(method: str, target: str, headers: Mapping[str, str]) -> tuple[str, Json]:
+    """Tell what a request to S3 asks for by its method, path and query; buckets stand in the path."""
+    path, _, query = target.partition("?")
+    bucket, _, key = unquote(path).removeprefix("/").partition("/")
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    params = {"Bucket": bucket, "Key": key, "VersionId": asked.get("versionId")}
+    if not bucket:
+        return "ListBuckets", params
+    noun = "Object" if key else "Bucket"
+    part = next((name for name in asked if name not in _PLAIN_QUERY), None)
+    if part is not None:
+        return f"{method.capitalize()}{noun}{part[:1].upper()}{part[1:]}", params
+    if "x-amz-copy-source" in headers:
+        return "CopyObject", params
+    return _VERBS.get((bool(key), method), f"{method.capitalize()}{noun}"), params
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What goes back: status, body, content type, and AWS's name of the error if it is one."""
@@ -150,6 +186,7 @@ class Answer:
     body: bytes = field(repr=False)
     content_type: str = "application/x-amz-json-1.1"
     error: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def json_answer(content: Json) -> Answer:
@@ -164,6 +201,8 @@ def _plain(value: object) -> object:
 
 def error_answer(service: str, error: AwsError, request_id: str) -> Answer:
     """Write an error in the service's own format."""
+    if service == _REST:
+        return Answer(error.status, _rest_error(error, request_id), "application/xml", error.code, error.headers)
     if service in _XML_SERVICES:
         return Answer(error.status, _xml_error(error, request_id), "text/xml", error.code)
     body = json.dumps({"__type": error.code, "message": error.message}).encode()
@@ -176,6 +215,14 @@ def _xml_error(error: AwsError, request_id: str) -> bytes:
         '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
         f"<Error><Type>{side}</Type><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+    ).encode()
+
+
+def _rest_error(error: AwsError, request_id: str) -> bytes:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+        f"<RequestId>{request_id}</RequestId><HostId>fake</HostId></Error>"
     ).encode()
 
 

@@ -134,6 +134,8 @@ def _lanes(census: Census, policies: Policies) -> Iterator[Lane]:
 def _of_lane(lane: Lane) -> Iterator[Flow]:
     if lane.route.source is SourceKind.KMS:
         return iter([Flow(lane.scope, "kms", "Decrypt", lane.fetches() * HOUR, lane.size)])  # a probe asks nothing
+    if lane.route.source is SourceKind.S3:
+        return _of_objects(lane)
     return _of_parameters(lane) if lane.route.source is SourceKind.SSM else _of_secrets(lane)
 
 
@@ -170,6 +172,13 @@ def _of_secrets(lane: Lane) -> Iterator[Flow]:
             part = values / lane.size
             hourly = fetched * part * requests / values
             yield Flow(lane.scope, "secretsmanager", operation, hourly, requests, fetched * part, values)
+
+
+def _of_objects(lane: Lane) -> Iterator[Flow]:
+    """Take every object for one under a KMS key: only its headers tell."""
+    fetched = lane.fetches() * HOUR
+    yield Flow(lane.scope, "s3", "HeadObject", max(0.0, round(lane.checks() * HOUR - fetched, 9)), 0)
+    yield Flow(lane.scope, "s3", "GetObject", fetched, lane.size, fetched, lane.size)
 
 
 def _of_trees(sort: Sort, policy: Policy, count: int, size: int) -> Iterator[Flow]:

@@ -9,7 +9,7 @@ from typing import Final
 from sidecar.core.config.models import Config
 from sidecar.core.outlook import SLOW_START, Outlook, Stretch
 from sidecar.core.pacing import burst_of
-from sidecar.core.quotas import Limits, Scope
+from sidecar.core.quotas import OWN_RATE, Limits, Scope
 from sidecar.engine.policies import Policies
 from sidecar.planning.budget import pays_for_parameters, stretch
 from sidecar.planning.census import RegionOf, census
@@ -162,8 +162,15 @@ def _quotas(found: Sequence[Flow], config: Config, wishes: Wishes) -> Iterator[Q
     for (scope, quota), amounts in sorted(charged.items(), key=lambda item: (item[0][0].account, item[0][0].region)):
         hourly, at_start = (wishes.copies * sum(column) for column in zip(*amounts, strict=True))
         if hourly or at_start:
-            limit, part = limits.limit(quota, scope.region), part_of(config, wishes.copies)
+            limit, part = _limit(limits, quota, scope, config, wishes.copies)
             yield _quota(scope, quota, limit, part, steady=hourly / HOUR, at_start=at_start, within=wishes.start_within)
+
+
+def _limit(limits: Limits, quota: str, scope: Scope, config: Config, copies: int) -> tuple[float, float]:
+    """Give a limit, and the part of it that all copies take; a rate of the daemon's own choice is there for each."""
+    if not limits.is_shared(quota):
+        return copies * OWN_RATE, 1.0
+    return limits.limit(quota, scope.region), part_of(config, copies)
 
 
 def _quota(  # noqa: PLR0913 -- each of another kind, most by name

@@ -11,7 +11,7 @@ from typing import Final
 
 from sidecar.core.prices import price
 from sidecar.core.quota_names import CODES
-from sidecar.core.quotas import Scope
+from sidecar.core.quotas import QUOTAS, Scope
 
 HIGHER_THROUGHPUT: Final[Mapping[str, float]] = {"ssm.get": 1000.0, "ssm.path": 100.0}
 """Requests per second that Parameter Store's higher throughput gives: to GetParameters, to GetParametersByPath."""
@@ -43,6 +43,8 @@ def raise_to(scope: Scope, quota: str, limit: float, desired: int) -> Raise:
             f"aws ssm update-service-setting {region}--setting-id {_SETTING} --setting-value true",
             _of_throughput(quota, desired),
         )
+    if quota not in QUOTAS:
+        return Raise(None, "This rate is the daemon's own, not the account's: a start with so many takes longer.")
     return Raise(None, "AWS does not raise this quota: check less often, or start fewer copies at once.")
 
 

@@ -24,6 +24,7 @@ class KmsReason(StrEnum):
     DIRECT = "direct"
     SSM = "ssm"
     SM = "sm"
+    S3 = "s3"
 
 
 class DataKeyUse(StrEnum):

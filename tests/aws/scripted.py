@@ -8,6 +8,8 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+_of_s3 = {"GET": "GetObject", "HEAD": "HeadObject"}
+
 
 @dataclass
 class ScriptedAws:
@@ -30,7 +32,7 @@ class ScriptedAws:
         """Answer as written."""
         body = await request.read()
         target = request.headers.get("X-Amz-Target", "")
-        operation = target.rpartition(".")[2] or parse_qs(body.decode())["Action"][0]
+        operation = target.rpartition(".")[2] or _of_s3.get(request.method) or parse_qs(body.decode())["Action"][0]
         self.asked.append((operation, json.loads(body) if target else {}))
         answers = self.script[operation]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]

@@ -9,6 +9,7 @@ import pytest
 import structlog
 from aiobotocore.credentials import AioCredentials
 from aiohttp import web
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import NoCredentialsError
 from prometheus_client import CollectorRegistry
 
@@ -19,7 +20,7 @@ from sidecar.core.config.models import IdentitySpec
 from sidecar.core.config.types import LogFormat, LogLevel
 from sidecar.core.errors import Failure, Unintelligible, Unreachable
 from sidecar.core.ports import Decrypt, Route
-from sidecar.core.refs import Ref, SourceKind
+from sidecar.core.refs import Ref, SourceKind, parse
 from sidecar.fakeaws.certs import write_self_signed
 from sidecar.fakeaws.control import running_fake
 from sidecar.telemetry import Metrics
@@ -269,6 +270,15 @@ class TestWebIdentity:
         assert [operation for operation, _ in script.asked] == ["AssumeRoleWithWebIdentity", "GetParameters"]
 
 
+class Stopped(Exception):
+    """A request was about to be sent."""
+
+
+def stop(*, request: AWSPreparedRequest, **_: object) -> None:
+    """Send nothing, and tell where it would have gone."""
+    raise Stopped(request.url)
+
+
 class TestClients:
     """Connections."""
 
@@ -288,6 +298,50 @@ class TestClients:
             "https://kms.eu-west-1.api.aws",
             "https://sts.eu-west-1.amazonaws.com",
         ]
+
+    @pytest.mark.parametrize(
+        ("spec", "environ", "url"),
+        [
+            ({}, {}, "https://my-bucket.s3.eu-west-1.amazonaws.com/a%20b"),
+            ({"region": "us-east-1"}, {}, "https://my-bucket.s3.us-east-1.amazonaws.com/a%20b"),
+            (
+                {"region": "us-east-1", "use_fips": True},
+                {},
+                "https://my-bucket.s3-fips.us-east-1.amazonaws.com/a%20b",
+            ),
+            ({"use_dualstack": True}, {}, "https://my-bucket.s3.dualstack.eu-west-1.amazonaws.com/a%20b"),
+            ({"endpoint_url": "http://fake:4566"}, {}, "http://fake:4566/my-bucket/a%20b"),
+            ({}, {"AWS_ENDPOINT_URL": "http://fake:4566"}, "http://fake:4566/my-bucket/a%20b"),
+            ({}, {"AWS_ENDPOINT_URL_S3": "http://fake:4566"}, "http://fake:4566/my-bucket/a%20b"),
+        ],
+    )
+    async def test_a_bucket_is_in_the_host_at_aws_and_in_the_path_elsewhere(
+        self, monkeypatch: pytest.MonkeyPatch, spec: dict[str, object], environ: dict[str, str], url: str
+    ) -> None:
+        """A fake or a private endpoint has no host for each bucket."""
+        for name, endpoint in environ.items():
+            monkeypatch.setenv(name, endpoint)
+        told = IdentitySpec.model_validate({"region": "eu-west-1", **spec})
+        login = Login(None, None, None, told.endpoint_url)
+        place = Endpoint(login, "s3", str(told.region), use_fips=told.use_fips, use_dualstack=told.use_dualstack)
+        async with Sessions(count_nothing) as sessions:
+            sessions.introduce(place)
+            client = await sessions.client(place)
+            client.meta.events.register("before-send.s3", stop)
+            with pytest.raises(Stopped) as stopped:
+                await client.head_object(Bucket="my-bucket", Key="a b")
+        assert str(stopped.value) == url
+
+    async def test_redirections_lead_nowhere(self, script: ScriptedAws, scripted_room: Aws, gate: OpenGate) -> None:
+        """What was signed for one host, and may carry a key, is not sent to another."""
+        script.say("GetCallerIdentity", web.Response(status=403))
+        for status in (301, 302, 307, 308):
+            script.say("GetObject", web.Response(status=status, headers={"Location": f"{script.url}/elsewhere"}))
+            script.asked.clear()
+            ref = parse("s3://bucket/key")
+            answer = (await scripted_room.source(Route(SourceKind.S3, "default")).fetch([ref], gate))[ref]
+            assert isinstance(answer, Failure)
+            assert [operation for operation, _ in script.asked if operation == "GetObject"] == ["GetObject"]
 
     async def test_after_the_end_nothing_is_opened(self) -> None:
         """Who still asks when a reload closed the sessions leaves nothing open; a client in the making is closed."""

@@ -5,7 +5,7 @@ from base64 import b64encode
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from sidecar.core.refs import Pick, Ref, Selector, SourceKind
+from sidecar.core.refs import Pick, Ref, Selector, SourceKind, object_id
 
 quick = settings(max_examples=200, deadline=None)
 
@@ -44,7 +44,15 @@ _secret_selectors = st.none() | st.one_of(
     version_ids.map(lambda text: Selector(Pick.VERSION_ID, text)),
 )
 
+_buckets = st.from_regex(r"[a-z0-9][a-z0-9.-]{2,20}", fullmatch=True).filter(lambda name: not name.endswith("--x-s3"))
+_keys = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="\ufffd"), min_size=1)
+objects = st.builds(object_id, _buckets, _keys.filter(lambda key: len(key.encode()) <= 1024))
+_object_selectors = st.none() | st.from_regex(r"[A-Za-z0-9._~+/=-]{5,60}", fullmatch=True).map(
+    lambda text: Selector(Pick.VERSION_ID, text)
+)
+
 refs = st.builds(
     Ref, st.just(SourceKind.SSM), parameters | _parameter_arns, _parameter_selectors, fields, identities
 ) | st.builds(Ref, st.just(SourceKind.SM), secrets | _secret_arns, _secret_selectors, fields, identities)
+refs |= st.builds(Ref, st.just(SourceKind.S3), objects, _object_selectors, fields, identities)
 refs |= st.builds(Ref, st.just(SourceKind.KMS), ciphertexts, st.none(), fields, identities, contexts)

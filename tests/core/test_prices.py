@@ -12,11 +12,13 @@ from sidecar.core.prices import KeyKind, Unit
         ("secretsmanager", "DescribeSecret", 0.05),
         ("secretsmanager", "GetSecretValue", 0.05),
         ("ssm", "GetParameters", 0.0),
+        ("s3", "GetObject", 0.004),
+        ("s3", "HeadObject", 0.004),
         ("sts", "AssumeRole", 0.0),
     ],
 )
 def test_ten_thousand_requests_cost_what_the_list_says(service: str, operation: str, dollars: float) -> None:
-    """KMS asks 3 cents for ten thousand requests, Secrets Manager 5, Parameter Store as most use it and STS nothing."""
+    """KMS asks 3 cents for ten thousand requests, Secrets Manager 5, S3 a tenth of one, STS nothing."""
     assert 10_000 * prices.of_request(service, operation) == pytest.approx(dollars)
 
 

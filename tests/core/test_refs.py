@@ -7,7 +7,7 @@ from sidecar.core.errors import BadRef
 from sidecar.core.refs import Pick, Ref, Selector, SourceKind, Tree, localise, named_by_aws, parse, parse_tree
 from tests.core.strategies import ACCOUNT, REGION, quick, refs
 
-SM, SSM, KMS = SourceKind.SM, SourceKind.SSM, SourceKind.KMS
+SM, SSM, KMS, S3 = SourceKind.SM, SourceKind.SSM, SourceKind.KMS, SourceKind.S3
 VERSION_ID = "a1b2c3d4-5678-90ab-cdef-0123456789ab"
 SECRET_ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:prod/db-AbCdEf"
 PARAMETER_ARN = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/prod/db"
@@ -34,6 +34,9 @@ PARAMETER_ARN = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/prod/db"
         (f"sm:{SECRET_ARN}", Ref(SM, SECRET_ARN)),
         ("kms:AQICAHh+/w==", Ref(KMS, "AQICAHh+/w==")),
         ("kms:AQIC?context=a=1,b=x%2Cy%3D&via=dr#f", Ref(KMS, "AQIC", None, "f", "dr", (("a", "1"), ("b", "x,y=")))),
+        ("s3://bucket/path/to/key", Ref(S3, "//bucket/path/to/key")),
+        ("s3://my.bucket/a%20b%23?via=dr#f", Ref(S3, "//my.bucket/a%20b%23", None, "f", "dr")),
+        ("s3://bucket/k?version_id=a.b~c", Ref(S3, "//bucket/k", Selector(Pick.VERSION_ID, "a.b~c"))),
         (f"ssm:{PARAMETER_ARN}?version=3", Ref(SSM, PARAMETER_ARN, Selector(Pick.VERSION, "3"))),
     ],
 )
@@ -47,6 +50,10 @@ def test_reads_and_prints_the_canonical_spelling(text: str, ref: Ref) -> None:
     ("text", "canonical"),
     [
         ("sm:prod/db?stage=AWSCURRENT", "sm:prod/db"),
+        ("arn:aws:s3:::bucket/a:b/c", "s3://bucket/a:b/c"),
+        ("s3:arn:aws-cn:s3:::bucket/key#f", "s3://bucket/key#f"),
+        ("s3://bucket/ü%c3%bc*".replace("*", "%2A"), "s3://bucket/%C3%BC%C3%BC%2A"),
+        ("s3://bucket/%61%2fb", "s3://bucket/a/b"),
         ("sm:prod/db?via=default", "sm:prod/db"),
         ("kms:AQICAHh-_w", "kms:AQICAHh+/w=="),
         ("kms:AQICAHh%2B%2Fw%3D%3D", "kms:AQICAHh+/w=="),
@@ -90,9 +97,23 @@ def test_brings_what_means_the_same_to_one_spelling(text: str, canonical: str) -
         ("kms:AQIC?version=1", "not known here"),
         ("sm:db?context=a=1", "not known here"),
         ("kms:" + "A" * 200_000, "longer than 4096 characters, of a kms: reference 200000"),
-        ("s3://bucket/key", "does not read s3:"),
+        ("s3:bucket/key", "no object of S3"),
+        ("s3://bucket", "no object of S3"),
+        ("s3://bucket/", "no object of S3"),
+        ("s3:///key", "no object of S3"),
+        ("s3://b_/key", "no object of S3"),
+        ("s3://bu cket/key", "no object of S3"),
+        (f"arn:aws:s3:{REGION}:{ACCOUNT}:accesspoint/app/object/key", "no object of S3"),
+        ("s3://app--euw1-az1--x-s3/key", "directory buckets"),
+        ("s3://bucket/*", "no wildcards"),
+        ("s3://bucket/a%zz", "percent-encoded"),
+        ("s3://bucket/a%00", "percent-encoded"),
+        ("s3://bucket/" + "%C3%BC" * 513, "1024 bytes"),
+        ("s3://bucket/key?stage=A", "not known here"),
+        ("s3://bucket/key?version_id=null", "the version_id is not one"),
+        ("s3://bucket/key?version_id=a%20b", "the version_id is not one"),
         (f"arn:aws:kms:{REGION}:{ACCOUNT}:key/x", "an ARN of a key, which is no value"),
-        (f"arn:aws:sqs:{REGION}:{ACCOUNT}:x", "neither Parameter Store nor Secrets Manager"),
+        (f"arn:aws:sqs:{REGION}:{ACCOUNT}:x", "neither Parameter Store, Secrets Manager nor S3"),
         (f"ssm:{SECRET_ARN}", "an ARN of secretsmanager after ssm:"),
         (f"sm:{PARAMETER_ARN}", "an ARN of ssm after sm:"),
         (f"arn:aws:secretsmanager:{REGION}::secret:db", "lacks the account"),
@@ -167,8 +188,16 @@ def test_a_field_belongs_to_a_whole_value() -> None:
 
 def test_only_a_number_or_an_id_pins_a_version() -> None:
     """Labels and stages move."""
-    texts = ["ssm:/p?version=3", f"sm:db?version_id={VERSION_ID}", "ssm:/p?label=g", "sm:db?stage=X", "sm:db"]
-    assert [parse(text).pinned for text in texts] == [True, True, False, False, False]
+    texts = ["ssm:/p?version=3", f"sm:db?version_id={VERSION_ID}", "s3://bucket/k?version_id=x"]
+    assert [parse(text).pinned for text in texts] == [True] * 3
+    texts = ["ssm:/p?label=g", "sm:db?stage=X", "sm:db", "s3://bucket/k"]
+    assert [parse(text).pinned for text in texts] == [False] * 4
+
+
+def test_an_object_has_a_bucket_and_a_key() -> None:
+    """The key is what S3 knows it by, whatever it looks like in a reference."""
+    ref = parse("s3://my-bucket/a%20b/c%23d+e")
+    assert (ref.bucket, ref.key) == ("my-bucket", "a b/c#d+e")
 
 
 @quick
@@ -179,7 +208,7 @@ def test_parse_and_str_are_inverse(ref: Ref) -> None:
 
 
 @quick
-@given(st.text() | st.from_regex(r"(ssm|sm|arn|kms):[ -~]*", fullmatch=True))
+@given(st.text() | st.from_regex(r"(ssm|sm|arn|kms|s3|s3://bucket/|arn:aws:s3):[ -~]*", fullmatch=True))
 def test_any_text_is_a_ref_or_bad_ref(text: str) -> None:
     """Nothing else is raised, and what is read prints to what reads as the same."""
     for read in (parse, parse_tree):

@@ -71,6 +71,8 @@ SAME = {
         "ref+awsssm://?recursive=true#/prod/db",
         "secretref+awsssm://prod/db+",
     ],
+    "s3://bucket/a:b": ["arn:aws:s3:::bucket/a:b", "s3:arn:aws:s3:::bucket/a:b", "ref+s3://bucket/a:b"],
+    "s3://bucket/key?version_id=x#field": ["ref+s3://bucket/key?version_id=x#/field"],
     "ssm:name": ["parameter-store:name", "{{resolve:ssm:name}}"],
     "ssm:/prod/db?version=3": [
         "parameter-store:/prod/db:3",
@@ -107,7 +109,8 @@ def test_every_spelling_of_a_value_is_one_ref(spelt: str, canonical: str) -> Non
         ("{{resolve:ssm:}}", "no dynamic reference"),
         ("{{resolve:ssm:/x}} and more", "no dynamic reference"),
         ("{{resolve:ssm:/x:green:blue}}", "more than name:version"),
-        ("ref+s3://bucket/key", "backend of vals"),
+        ("ref+vault://bucket/key", "backend of vals"),
+        ("ref+s3://bucket", "no object of S3"),
         ("ref+awsssm:/x", "backend of vals"),
         ("ref+awssecrets://a+b", "ends a reference at '+'"),
         ("ref+awssecrets://db?region=eu-west-1", "a parameter that is not read here"),

@@ -161,7 +161,7 @@ def test_unknown_operations_and_services(aws: AwsAccount) -> None:
     told = refusal(aws.client("ssm").list_nodes)
     assert told.code == "UnknownOperationException"
     told = refusal(aws.client("sqs").list_queues)
-    assert "dynamodb, kms, secretsmanager, ssm, sts" in told.message
+    assert "dynamodb, kms, s3, secretsmanager, ssm, sts" in told.message
 
 
 def test_region_that_is_not_there(aws: AwsAccount) -> None:

@@ -34,6 +34,35 @@ def test_query_request() -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "target", "operation", "names"),
+    [
+        ("GET", "/", "ListBuckets", ("", "")),
+        ("PUT", "/bucket", "CreateBucket", ("bucket", "")),
+        ("HEAD", "/bucket", "HeadBucket", ("bucket", "")),
+        ("GET", "/bucket?list-type=2&prefix=x", "ListObjects", ("bucket", "")),
+        ("PUT", "/bucket?versioning", "PutBucketVersioning", ("bucket", "")),
+        ("GET", "/bucket/a%20b/c?x-id=GetObject&versionId=v1", "GetObject", ("bucket", "a b/c")),
+        ("HEAD", "/bucket/key", "HeadObject", ("bucket", "key")),
+        ("PUT", "/bucket/key", "PutObject", ("bucket", "key")),
+        ("DELETE", "/bucket/key", "DeleteObject", ("bucket", "key")),
+        ("POST", "/bucket/key?uploads", "PostObjectUploads", ("bucket", "key")),
+    ],
+)
+def test_rest_requests(method: str, target: str, operation: str, names: tuple[str, str]) -> None:
+    """S3 is asked by method, path and query."""
+    asked = parse_request({"Authorization": SIGNED.replace("/ssm/", "/s3/")}, b"", method, target)
+    assert (asked.service, asked.operation) == ("s3", operation)
+    assert (asked.params.raw["Bucket"], asked.params.raw["Key"]) == names
+    assert asked.params.text("VersionId") == ("v1" if "versionId" in target else None)
+
+
+def test_a_copy_names_its_source_in_a_header() -> None:
+    """Otherwise it looks like an upload."""
+    headers = {"Authorization": SIGNED.replace("/ssm/", "/s3/"), "X-Amz-Copy-Source": "/bucket/other"}
+    assert parse_request(headers, b"", "PUT", "/bucket/key").operation == "CopyObject"
+
+
+@pytest.mark.parametrize(
     ("headers", "body", "code"),
     [
         ({}, b"{}", "MissingAuthenticationTokenException"),

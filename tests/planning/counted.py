@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +18,7 @@ from sidecar.aws.ciphertexts import Ciphertexts
 from sidecar.aws.identities import Identity, Question
 from sidecar.aws.keys import OwnKeys
 from sidecar.aws.local import Opener
+from sidecar.aws.s3 import Objects
 from sidecar.aws.sessions import Sessions
 from sidecar.aws.sm import SecretsManager
 from sidecar.aws.ssm import ParameterStore
@@ -46,9 +48,16 @@ class MemoryIdentity(Identity):
 
     async def _attempt(self, question: Question[T]) -> T:
         self.asked[question.operation] += 1
-        return question.read(Answer(self._answer(question.operation, question.parameters), question.about))
+        answer = self._answer(question.operation, question.parameters)
+        if question.take_in:
+            answer = await question.take_in(answer)
+        return question.read(Answer(answer, question.about))
 
-    def _answer(self, operation: str, parameters: Mapping[str, object]) -> Mapping[str, object]:
+    def _answer(  # noqa: PLR0911 -- one for each kind of operation
+        self, operation: str, parameters: Mapping[str, object]
+    ) -> Mapping[str, object]:
+        if operation in {"HeadObject", "GetObject"}:
+            return {"ETag": '"1"', "LastModified": _MADE_AT, "Body": _Content()}
         match operation, parameters:
             case "GetParameters", {"Names": list(names)}:
                 return {"Parameters": [_parameter(name) for name in names], "InvalidParameters": []}
@@ -66,6 +75,16 @@ class MemoryIdentity(Identity):
         end = min(start + 10, self.tree_size)
         page = {"Parameters": [_parameter(f"{path}/{number}") for number in range(start, end)]}
         return page if end == self.tree_size else {**page, "NextToken": str(end)}
+
+
+class _Content(io.BytesIO):
+    """An object that is on its way."""
+
+    def __init__(self) -> None:
+        super().__init__(b"value")
+
+    async def read(self, amt: int | None = None) -> bytes:  # type: ignore[override]  # as the SDK's body does
+        return super().read(amt)
 
 
 def _parameter(name: str) -> dict[str, object]:
@@ -114,7 +133,11 @@ async def daemon(
 
     ciphertexts = Ciphertexts(OwnKeys(identity, None, metrics), unknown_envelopes)
 
+    objects = Objects(identity, metrics, most=2**20)
+
     def sources(route: Route) -> Source:
+        if route.source is SourceKind.S3:
+            return objects
         if route.source is SourceKind.KMS:
             return ciphertexts
         return trees(route) if route.source is SourceKind.SSM else secrets

@@ -29,6 +29,7 @@ CONFIGURATIONS = {
     "two intervals": f"secrets:\n{secrets('ssm:/p/', 5, refresh='4s')}\n{secrets('ssm:/p/', 15, first=5)}\n{OFTEN}",
     "decrypted here": f"secrets:\n{secrets('ssm:/p/', 30, decrypt='local')}\n{OFTEN}",
     "ciphertexts": "secrets: {a: 'kms:AQIC', b: 'kms:AQID', c: 'kms:AQID?context=a=1'}\n" + OFTEN,
+    "objects": f"secrets:\n{secrets('s3://bucket/k', 30)}\n{OFTEN}",
     "secrets": f"secrets:\n{secrets('sm:s/', 45)}\n{OFTEN}",
     "one too many for a batch": f"secrets:\n{secrets('sm:s/', 21)}\n{OFTEN}",
     "stages": "secrets: {a: sm:a?stage=AWSPREVIOUS, b: sm:b?stage=AWSPREVIOUS}\n" + OFTEN,

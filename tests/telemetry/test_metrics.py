@@ -84,7 +84,7 @@ class TestSeriesThatExistBeforeAnythingHappens:
         """Cache results, refreshes, charges, waits and entries stand at 0."""
         assert [scrape.value("sidecar_cache_requests_total", result=result) for result in CacheResult] == [0] * 5
         assert [scrape.value("sidecar_refreshes_total", result=result) for result in Refreshed] == [0] * 4
-        assert [scrape.value("sidecar_kms_charges_total", reason=reason) for reason in KmsReason] == [0] * 3
+        assert [scrape.value("sidecar_kms_charges_total", reason=reason) for reason in KmsReason] == [0] * 4
         assert [scrape.value("sidecar_cache_entries", kind=kind) for kind in ("declared", "tree", "on-demand")] == [
             0
         ] * 3

@@ -296,6 +296,15 @@ class Kms(Section):
     )
 
 
+class S3(Section):
+    """How objects are read."""
+
+    max_object: Size = Field(
+        16 * 2**20,
+        description="A larger object is refused: it is held in memory, and a slip in a key must not fill it.",
+    )
+
+
 class HttpHook(Section):
     """Whom to tell over HTTP."""
 
@@ -388,6 +397,7 @@ class Config(Section):
         None, description="The daemons with which this one shares the account's quotas; alone unless given."
     )
     kms: Kms = Field(Kms(), description="Which KMS keys are used, and how often KMS is asked for a data key.")
+    s3: S3 = Field(S3(), description="How objects are read.")
     files: Annotated[tuple[FileSpec, ...], _NothingIsEmptyList] = Field(
         (), description="Files that are kept as the secrets in them are, for programs that cannot ask."
     )

@@ -46,6 +46,8 @@ def breaches(config: Config, accounts: Accounts | None) -> Iterator[Breach]:
     for name, identity in config.identities.items():
         yield from _identity(("identities", name), identity)
     yield from _failover(config)
+    if config.s3.max_object == 0:
+        yield Breach(("s3", "max_object"), "want more than 0")
     yield from _access(config)
     yield from _files(config)
     if accounts is not None:

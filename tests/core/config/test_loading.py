@@ -222,7 +222,7 @@ identities: {default: {endpoint_url: "http://user:hunter2@x", external_id: "hunt
         "sidecar.yaml line 8, secrets.via: want an identity that stands under identities, got nobody",
         (
             "sidecar.yaml line 9, secrets.bad: the reference begins with no scheme that is known. Write it as"
-            " ssm:/path/name, sm:name, an ARN of either, or kms: and base64."
+            " ssm:/path/name, sm:name, s3://bucket/key, an ARN of any of these, or kms: and base64."
         ),
         "sidecar.yaml line 10, trees.app: a tree is a path of Parameter Store. Write it as ssm:/path/.",
         (

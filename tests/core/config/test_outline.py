@@ -52,6 +52,7 @@ def test_every_scalar_at_a_fixed_path_has_a_variable() -> None:
         "SIDECAR_KMS__DATA_KEY_CACHE__MAX_AGE",
         "SIDECAR_KMS__DATA_KEY_CACHE__MAX_BYTES",
         "SIDECAR_KMS__DATA_KEY_CACHE__MAX_MESSAGES",
+        "SIDECAR_S3__MAX_OBJECT",
         "SIDECAR_METRICS__PER_SECRET",
         "SIDECAR_LOG__LEVEL",
         "SIDECAR_LOG__FORMAT",

@@ -38,6 +38,7 @@ class Known:
 @pytest.mark.parametrize(
     ("text", "key", "what"),
     [
+        ("s3: {max_object: 0}", "s3.max_object", "want more than 0"),
         ("cache: {refresh: 1s, min_refresh: 2s}", "cache.min_refresh", "want at most cache.refresh, 1s, got 2s"),
         ("cache: {refresh: 1m, ttl: 59s}", "cache.ttl", "want at least cache.refresh, 1m, got 59s"),
         ("secrets: {a: {ref: 'sm:x', ttl: 1m}}", "secrets.a.ttl", "want at least cache.refresh, 5m, got 1m"),

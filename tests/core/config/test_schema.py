@@ -57,6 +57,7 @@ def test_the_examples_of_the_reference_fit(text: str) -> None:
         "kms: {allow_keys: [mine]}",
         "kms: {data_key_cache: {max_bytes: much}}",
         "kms: {data_key_cache: {max_messages: -1}}",
+        "s3: {max_object: large}",
         "identities: {default: {region: here}}",
         "log: {level: loud}",
     ],
@@ -88,6 +89,7 @@ SECTIONS = {
         ("quotas", "Quotas"),
         ("fleet", "Fleet"),
         ("kms", "Kms"),
+        ("s3", "S3"),
         ("metrics", "MetricsSpec"),
         ("log", "Log"),
     ]
@@ -98,7 +100,7 @@ def keys() -> set[str]:
     """Give the dotted path of every key, <name> standing for a free one."""
     defs = SCHEMA["$defs"]
     found = set(SCHEMA["properties"])
-    for section in ("on_demand", "cache", "listen", "quotas", "fleet", "kms", "metrics", "log"):
+    for section in ("on_demand", "cache", "listen", "quotas", "fleet", "kms", "s3", "metrics", "log"):
         found |= {f"{section}.{key}" for key in SECTIONS[section]}
     found |= {f"fleet.password.{key}" for key in defs["InFile"]["properties"]}
     found |= {f"kms.data_key_cache.{key}" for key in defs["DataKeyCache"]["properties"]}
@@ -125,6 +127,7 @@ def test_the_reference_describes_every_key() -> None:
         "fleet.password",
         "kms",
         "kms.data_key_cache",
+        "s3",
         "metrics",
         "log",
         "listen.unix",
