@@ -152,8 +152,12 @@ class App:
             files=self._read_files,
             kms=Kms(self._house.keys, self._house.envelopes, self._house.public_key),
         )
-        self._engine.refresher.on_sweep = self._services.prune
+        self._engine.refresher.on_sweep = self._prune
         metrics.read(self._gauges(), config.metrics.per_secret)
+
+    def _prune(self) -> None:
+        self._services.prune()
+        self._house.prune()
 
     async def _serve(self, listeners: Listeners, files: "Sequence[Prepared]") -> None:
         interface = Interface(self._services)

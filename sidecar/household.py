@@ -86,6 +86,12 @@ class Household:
         self._public_keys = None
         if self._messages is not None:
             self._messages.limits = config.kms.data_key_cache
+            self._messages.prune()
+
+    def prune(self) -> None:
+        """Forget data keys that may not serve any more."""
+        if self._messages is not None:
+            self._messages.prune()
 
     def build(self, tasks: asyncio.TaskGroup) -> None:
         """Build the engine, whose checks are children of `tasks`."""

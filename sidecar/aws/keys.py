@@ -110,6 +110,8 @@ class Keys:
             await self._admit(key_id, gate, about)
         named = key_id or only
         region, about = region_of(named or "", region or self.region), about or "kms: a ciphertext"
+        if self._allowed == ():
+            raise KeyNotAllowed(f"{about}: no KMS key is allowed")
         if not 1 <= len(blob) <= MOST_CIPHERTEXT:
             raise BadCiphertext(f"{about}: KMS makes no ciphertext of {len(blob)} bytes")
         question = kms.decrypt(region, about, blob=blob, context=context, key_id=named, algorithm=algorithm)

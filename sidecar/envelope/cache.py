@@ -56,6 +56,9 @@ class SealingKeys:
         """Begin without any."""
         self._held: OrderedDict[SealingId, _Sealing] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._held)
+
     def take(self, asked: SealingId, size: int, limits: DataKeyCache, now: float) -> DataKey | None:
         """Give a data key for a message of `size` bytes and count it; None when there is none that may serve."""
         held = self._held.get(asked)
@@ -76,6 +79,12 @@ class SealingKeys:
         if len(self._held) > MOST:
             self._held.popitem(last=False)
 
+    def prune(self, limits: DataKeyCache, now: float) -> None:
+        """Forget what may not serve any more."""
+        for asked, held in tuple(self._held.items()):
+            if is_off(limits) or now - held.made_at >= limits.max_age or held.messages >= limits.max_messages:
+                del self._held[asked]
+
 
 class OpeningKeys:
     """Data keys that KMS has decrypted."""
@@ -83,6 +92,9 @@ class OpeningKeys:
     def __init__(self) -> None:
         """Begin without any."""
         self._held: OrderedDict[OpeningId, tuple[float, Plaintext]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._held)
 
     def get(self, asked: OpeningId, max_age: float, now: float) -> Plaintext | None:
         """Give a data key that was decrypted less than `max_age` seconds ago."""
@@ -97,3 +109,9 @@ class OpeningKeys:
         self._held[asked] = (now, data_key)
         if len(self._held) > MOST:
             self._held.popitem(last=False)
+
+    def prune(self, limits: DataKeyCache, now: float) -> None:
+        """Forget what may not serve any more."""
+        for asked, (made_at, _) in tuple(self._held.items()):
+            if is_off(limits) or now - made_at >= limits.max_age:
+                del self._held[asked]

@@ -34,7 +34,10 @@ class Messages:
     """Encryption SDK messages under data keys that are used for a while."""
 
     def __init__(self, limits: DataKeyCache, clock: Clock, metrics: Metrics) -> None:
-        """Take how long a data key serves, the clock of trust, and where to count. `limits` may be replaced."""
+        """Take how long a data key serves, the clock of trust, and where to count.
+
+        `limits` may be replaced; `prune` is to be called then, and now and then anyway.
+        """
         self.limits = limits
         self._clock = clock
         self._metrics = metrics
@@ -80,6 +83,12 @@ class Messages:
         data_key = await self._data_key(asked, len(value), keys, gate, about)
         message = await _work(len(value), lambda: sdk.seal_message(value, data_key, context))
         return Sealed(data_key.key, message)
+
+    def prune(self) -> None:
+        """Forget the data keys that may not serve any more: they would lie in memory until others took their place."""
+        now = self._clock.trust()
+        self._sealing.prune(self.limits, now)
+        self._opening.prune(self.limits, now)
 
     async def _load(self) -> None:
         """Import the SDK in a thread: it takes some tenths of a second."""

@@ -156,6 +156,24 @@ class TestAllowedKeys:
             await keys.decrypt(sealed.blob, gate)
         assert gate.operations.count("DescribeKey") == 1
 
+    async def test_all_keys_of_an_account(self, keys_of: KeysOf, aws: AwsAccount, gate: OpenGate) -> None:
+        """Each opens, whichever it was; another account's does not, and with no key allowed nothing is asked."""
+        sealed = await keys_of().encrypt(aws.create_key(), Plaintext(b"x"), gate)
+        for pattern in (f"arn:aws:kms:*:{aws.id}:*", f"arn:aws:kms:{aws.region}:{aws.id}:key/*"):
+            assert (await keys_of(pattern).decrypt(sealed.blob, gate)).plaintext.reveal() == b"x"
+        for pattern in ("arn:aws:kms:*:999999999999:*", f"arn:aws:kms:us-east-1:{aws.id}:*"):
+            with pytest.raises(KeyNotAllowed):
+                await keys_of(pattern).decrypt(sealed.blob, gate)
+
+    async def test_an_empty_list_allows_nothing(self, room: Aws, metrics: Metrics, gate: OpenGate) -> None:
+        """And asks nothing."""
+        keys = Keys(room.identity("default"), [], metrics)
+        with pytest.raises(KeyNotAllowed):
+            await keys.decrypt(b"\x01\x02blob", gate)
+        with pytest.raises(KeyNotAllowed):
+            await keys.encrypt("alias/app", Plaintext(b"x"), gate)
+        assert set(gate.operations) <= {"GetCallerIdentity"}
+
     async def test_a_key_that_is_named_is_refused_before_kms_is_asked(
         self, keys_of: KeysOf, aws: AwsAccount, gate: OpenGate
     ) -> None:

@@ -28,19 +28,22 @@ def message(aws: AwsAccount, key: str, plaintext: bytes, monkeypatch: pytest.Mon
 def test_ciphertext_in_the_configuration_is_served(
     aws: AwsAccount, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """KMS's and the SDK's, each opened once; what does not open is told in one line and disturbs nobody.
+    """KMS's and the SDK's, in the file and in the environment, each opened once.
 
-    A rotation of the key is not seen, and no ciphertext is logged.
+    What does not open is told in one line and disturbs nobody. A rotation is not seen, and no ciphertext is logged.
     """
     key = aws.create_key()
     blob = aws.client("kms").encrypt(KeyId=key, Plaintext=b'{"password": "small"}')["CiphertextBlob"]
     large = message(aws, key, b"large" * 2000, monkeypatch)
+    bound = aws.client("kms").encrypt(KeyId=key, Plaintext=b"bound", EncryptionContext={"app": "web", "env": "prod"})
+    in_environment = f"bound={kms_ref(bound['CiphertextBlob'])}?context=env=prod,app=web"
     secrets = {"small": f"{kms_ref(blob)}#password", "large": kms_ref(large)}
     bad = {"altered": blob[:-1] + bytes([blob[-1] ^ 1]), "cut": large[:-9], "odd": b"\x02\xff\xff" + large[3:]}
     spoilt = {name: {"ref": kms_ref(odd), "required": False} for name, odd in bad.items()}
     aws.fake.forget_requests()
-    daemon = start(secrets={**secrets, **spoilt})
+    daemon = start(secrets={**secrets, **spoilt}, env={"SIDECAR_SECRETS": in_environment})
     assert (daemon.value("small").body, daemon.value("large").body) == (b"small", b"large" * 2000)
+    assert daemon.value("bound").body == b"bound"
     for name, kind in (("altered", "bad-ciphertext"), ("cut", "bad-ciphertext"), ("odd", "undecryptable")):
         answer = daemon.value(name)
         assert (answer.status, answer.json["type"]) == (502, f"urn:sidecar:problem:{kind}")

@@ -76,3 +76,28 @@ def test_only_so_many_are_kept() -> None:
     assert opening.get(OpeningId("d", "0", b"", ()), 10.0, 0.0) is None
     assert sealing.take(SealingId("d", "1", (), "x"), 1, LIMITS, 0.0) is KEY
     assert opening.get(OpeningId("d", "1", b"", ()), 10.0, 0.0) is KEY.plaintext
+
+
+@given(st.floats(0, 30), st.sampled_from([LIMITS, LIMITS.model_copy(update={"max_bytes": 0})]))
+@quick
+def test_what_may_not_serve_any_more_is_forgotten(now: float, limits: DataKeyCache) -> None:
+    """Pruned or not makes no difference to who asks, only to what lies in memory."""
+    sealing, opening = SealingKeys(), OpeningKeys()
+    asked = OpeningId("default", "arn", b"blob", ())
+    sealing.put(ASKED, KEY, 1, 0.0)
+    opening.put(asked, KEY.plaintext, 0.0)
+    sealing.prune(limits, now)
+    opening.prune(limits, now)
+    serves = now < limits.max_age and not is_off(limits)
+    assert (bool(sealing), bool(opening)) == (serves, serves)
+
+
+def test_a_data_key_that_is_used_up_is_forgotten() -> None:
+    """By as many messages as it may encrypt."""
+    keys = SealingKeys()
+    keys.put(ASKED, KEY, 1, 0.0)
+    for _ in range(2):
+        keys.prune(LIMITS, 0.0)
+        assert keys.take(ASKED, 1, LIMITS, 0.0) is KEY
+    keys.prune(LIMITS, 0.0)
+    assert not keys

@@ -113,6 +113,18 @@ async def test_switched_off_each_message_asks_kms(
     assert (spoken(registry, "encrypt"), spoken(registry, "decrypt")) == ([0, 0, 2], [0, 0, 2])
 
 
+async def test_data_keys_do_not_outlive_their_time(
+    messages: Messages, room: Aws, aws: AwsAccount, clock: FakeClock
+) -> None:
+    """What has ended is gone from memory with the next sweep, used again or not."""
+    key, keys, gate = aws.create_key(), room.keys("default"), OpenGate()
+    await messages.open((await messages.seal(Plaintext(b"a"), key, keys, gate)).blob, keys, gate)
+    for slept, held in ((290.0, 1), (10.0, 0)):
+        clock.suspend(slept)
+        messages.prune()
+        assert (len(messages._sealing), len(messages._opening)) == (held, held)  # noqa: SLF001 -- nobody else can see it
+
+
 async def test_a_failure_is_not_kept(messages: Messages, room: Aws, aws: AwsAccount) -> None:
     """Who comes next asks again."""
     key, keys, gate = aws.create_key(), room.keys("default"), OpenGate()
