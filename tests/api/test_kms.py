@@ -7,7 +7,9 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
+from random import Random
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from sidecar.aws import Aws
 from sidecar.core.access import Globs, Rule
 from sidecar.core.config.models import DataKeyCache, IdentitySpec
 from sidecar.core.keys import KeyPattern
+from sidecar.core.quotas import Limits
 from sidecar.envelope.messages import Messages
 from sidecar.envelope.public_keys import PublicKeys
 from tests.api.served import Response, Served, served
@@ -45,6 +48,13 @@ def b64(value: bytes) -> str:
 def unb64(text: str) -> bytes:
     """Read them."""
     return base64.b64decode(text)
+
+
+def flipped(value: bytes, bit: int) -> bytes:
+    """Alter one bit."""
+    altered = bytearray(value)
+    altered[bit // 8] ^= 1 << bit % 8
+    return bytes(altered)
 
 
 @dataclass
@@ -200,6 +210,27 @@ class TestPairs:
                 with pytest.raises(kms.exceptions.KMSInvalidSignatureException):
                     kms.verify(**asked | {"Message": message, "Signature": forged})
 
+    @pytest.mark.parametrize("spec", SIGNING)
+    async def test_whatever_is_wrong_kms_says_the_same(self, scene: Scene, spec: str) -> None:
+        """Another message, any bit of the signature, its end, its form, the other curve's order: the same answer."""
+        kms, dice = scene.aws.client("kms"), Random(spec)
+        key = kms.create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+        for algorithm in SIGNING[spec]:
+            message, size = dice.randbytes(dice.randint(1, 4096)), int(algorithm[-3:]) // 8
+            digest = hashlib.new(f"sha{algorithm[-3:]}", message).digest()
+            signature = kms.sign(KeyId=key, Message=message, SigningAlgorithm=algorithm)["Signature"]
+            bits = [flipped(signature, dice.randrange(8 * len(signature))) for _ in range(6)]
+            tried = [(message, "RAW", each) for each in (signature, *bits, signature[:-1], signature + b"\0", b"0")]
+            tried += [(digest, "DIGEST", signature), (digest, "RAW", signature), (bytes(size), "DIGEST", signature)]
+            for said, kind, each in tried:
+                asked = {"KeyId": key, "MessageType": kind, "SigningAlgorithm": algorithm}
+                told = await scene.done("verify", Message=b64(said), Signature=b64(each), **asked)
+                try:
+                    right = kms.verify(Message=said, Signature=each, **asked)["SignatureValid"]
+                except kms.exceptions.KMSInvalidSignatureException:
+                    right = False
+                assert told["SignatureValid"] == right, (algorithm, kind, each.hex())
+
     @pytest.mark.parametrize("algorithm", ["RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"])
     async def test_what_is_encrypted_here_kms_opens(self, scene: Scene, algorithm: str) -> None:
         """With the public key that was fetched once; more than it takes is refused with the number."""
@@ -302,6 +333,32 @@ class TestWhoMay:
         async with served() as one:
             answer = await one.post("/v1/kms/generate-random", {"NumberOfBytes": 1})
         assert (answer.status, answer.json["mend"]) == (400, "identities.default.region: want a region")
+
+
+class TestScarcity:
+    """What KMS, or the daemon's share of it, does not give just now."""
+
+    async def test_throttled(self, scene: Scene) -> None:
+        """As long as it may be in time it is tried again; then when to come back, from AWS or from what it left us."""
+        scene.aws.fake.fault("throttle", service="kms")
+        answer = await scene.one.ask(
+            "POST", "/v1/kms/generate-random", content=b'{"NumberOfBytes": 1}', Prefer="wait=1"
+        )
+        told = answer.json["type"].rpartition(":")[2]
+        assert (answer.status, told) in {(503, "throttled"), (429, "overloaded")}
+        assert int(answer.headers["retry-after"]) >= 1
+        assert len(scene.asked()) > 1
+
+    async def test_the_share_is_taken(self, scene: Scene) -> None:
+        """Who cannot have a turn in time is told so at once, with when to come back: 429."""
+        scene.one.services.guard.adopt(Limits(1.0, {"kms.symmetric": 0.1}))
+        ask = partial(
+            scene.one.ask, "POST", "/v1/kms/generate-random", content=b'{"NumberOfBytes": 1}', Prefer="wait=2"
+        )
+        answers = [await ask() for _ in range(20)]
+        refused = next(answer for answer in answers if answer.status != 200)
+        assert (refused.status, refused.json["type"]) == (429, "urn:sidecar:problem:overloaded")
+        assert int(refused.headers["retry-after"]) >= 2
 
 
 class TestBadInput:

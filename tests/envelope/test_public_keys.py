@@ -4,11 +4,15 @@ from dataclasses import dataclass, field
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from prometheus_client import CollectorRegistry
 
-from sidecar.core.errors import BadSize, KeyNotAllowed, KeyWrongUsage
-from sidecar.core.ports import Gate, KeyService, PublicKey
+from sidecar.core.errors import BadSize, KeyNotAllowed, KeyWrongUsage, TimedOut
+from sidecar.core.ports import Gate, KeyService, Priority, PublicKey
+from sidecar.core.quotas import Limits
 from sidecar.core.secret import Plaintext
+from sidecar.engine.guard import Guard
 from sidecar.envelope.public_keys import ALIAS_AGE, MOST, LoadedKey, PublicKeys
+from sidecar.telemetry import Metrics
 from tests.aws.gates import OpenGate
 
 Private = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
@@ -77,6 +81,18 @@ class TestFetching:
             leaving.cancel()
         assert waiting.result().told.key == "arn"
         assert keys.asked == ["k", "k"]
+
+    async def test_nobody_waits_longer_than_it_may(self) -> None:
+        """Behind another's request as for its own."""
+        keys, public = FakeKeys(), PublicKeys()
+        guard = Guard(Limits(), dice=lambda: 1.0, metrics=Metrics(CollectorRegistry()))
+        async with asyncio.TaskGroup() as tasks:
+            asks = tasks.create_task(public.get("k", service(keys), OpenGate()))
+            await asyncio.sleep(0)
+            with pytest.raises(TimedOut):
+                await public.get("k", service(keys), guard.gate(Priority.CALLER, 0.5))
+            assert asyncio.get_running_loop().time() == 0.5
+        assert asks.result().told.key == "arn"
 
     async def test_a_refusal_is_not_kept(self) -> None:
         """The key may be allowed a moment later."""
