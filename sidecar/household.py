@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sidecar.aws import Aws, counting
 from sidecar.core.config.models import Config, Fleet, IdentitySpec
 from sidecar.core.config.units import StoreKind
-from sidecar.core.ports import Clock, Gate, KeyService, LeaseStore, Priority, Route, Source, TreeSource
+from sidecar.core.ports import Clock, Gate, KeyService, LeaseStore, Lent, Priority, Route, Source, TreeSource
 from sidecar.core.quotas import Limits, Scope
 from sidecar.core.refs import DEFAULT_IDENTITY, Ref
 from sidecar.engine.clock import SystemClock
@@ -56,6 +56,7 @@ class Household:
             allow_keys=keys,
             envelopes=self.envelopes,
             max_object=config.s3.max_object,
+            lend=self._lend,
         )
 
     def envelopes(self) -> "Messages":
@@ -110,6 +111,10 @@ class Household:
         if self.leasing:
             await self.leasing.store.close()
         await self.aws.close()
+
+    async def _lend(self, name: str) -> Lent:
+        spec = self._config.secrets.get(name)
+        return await self.engine.lend(name, spec.ref if spec else None)
 
     def _learn_account(self, identity: str, account: str) -> None:
         self.guard.merge(identity, account)

@@ -452,7 +452,7 @@ class TestFake:
         """Every section of the example can be planted, and configures a daemon."""
         example = next(block.text for block in self.page.blocks if block.language == "yaml")
         seed = parse_seed(example)
-        assert {place.kind.value for place in seed.items} == {"keys", "parameters", "secrets"}
+        assert {place.kind.value for place in seed.items} == {"keys", "parameters", "secrets", "objects"}
         assert set(_load(daemon_section(example) or "").secrets) == {"db-password"}
 
     def test_every_command_is_listed(self) -> None:

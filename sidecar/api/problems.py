@@ -129,6 +129,7 @@ _TABLE: Final[Mapping[type[SidecarError], Row]] = {
     errors.KeyNotFound: Row(HTTPStatus.FORBIDDEN, "AWS knows no such KMS key"),
     errors.KeyNotAllowed: Row(HTTPStatus.FORBIDDEN, "The configuration does not allow this KMS key"),
     errors.WrongRegion: Row(HTTPStatus.FORBIDDEN, "The bucket is in another region"),
+    errors.BadCustomerKey: Row(HTTPStatus.FORBIDDEN, "The customer's key does not read the object"),
     errors.Archived: Row(HTTPStatus.FORBIDDEN, "The object must be restored first"),
     errors.SecretError: Row(HTTPStatus.FORBIDDEN, "AWS refuses"),
     NoSuchPath: Row(HTTPStatus.NOT_FOUND, "Nothing is served here"),

@@ -17,6 +17,7 @@ from sidecar.core.errors import (
     AccessDenied,
     Archived,
     BadCiphertext,
+    BadCustomerKey,
     Failure,
     GrantMissing,
     KeyDenied,
@@ -67,6 +68,8 @@ class Meaning(Enum):
     UNEXPLAINED = auto()
     ELSEWHERE = auto()
     ARCHIVED = auto()
+    CUSTOMER_KEY_WANTED = auto()
+    CUSTOMER_KEY_UNWANTED = auto()
     KEY_DENIED = auto()
     KEY_POLICY = auto()
     KEY_GRANT = auto()
@@ -130,6 +133,12 @@ VERDICTS: Final[Mapping[Meaning, Verdict]] = {
     Meaning.UNEXPLAINED: Verdict(Unexplained, "AWS refuses"),
     Meaning.ELSEWHERE: Verdict(WrongRegion, "its bucket is in another region"),
     Meaning.ARCHIVED: Verdict(Archived, "it is archived"),
+    Meaning.CUSTOMER_KEY_WANTED: Verdict(BadCustomerKey, "it was stored under a customer's key (SSE-C)"),
+    Meaning.CUSTOMER_KEY_UNWANTED: Verdict(
+        BadCustomerKey,
+        "it was not stored under a customer's key (SSE-C)",
+        "Leave ?sse_c= out, or upload the object again with the key.",
+    ),
     Meaning.KEY_DENIED: Verdict(KeyDenied, "AWS refuses the use of its KMS key"),
     Meaning.KEY_POLICY: Verdict(KeyPolicyDenies, "the policy of its KMS key does not let the identity in"),
     Meaning.KEY_GRANT: Verdict(GrantMissing, "the grant for its KMS key is missing"),
@@ -425,6 +434,10 @@ _GRANT: Final = re.compile(r"\bgrant(s|ed)?\b(?! permission)", re.IGNORECASE)
 _CALLER: Final = re.compile(r"\barn:[a-z-]+:(?:iam|sts)::([0-9]{12}):")
 _KEY_OWNER: Final = re.compile(r"\barn:[a-z-]+:kms:[a-z0-9-]+:([0-9]{12}):")
 _VERSION_ID: Final = re.compile(r"invalid version id", re.IGNORECASE)
+_CUSTOMER_KEYS: Final = (
+    (re.compile(r"stored using a form of server side encryption", re.IGNORECASE), Meaning.CUSTOMER_KEY_WANTED),
+    (re.compile(r"encryption parameters are not applicable", re.IGNORECASE), Meaning.CUSTOMER_KEY_UNWANTED),
+)
 _DELETION: Final = re.compile(r"marked for deletion|scheduled for deletion|marked deleted", re.IGNORECASE)
 _TIME: Final = re.compile(r"signature expired|not yet current|time too skewed", re.IGNORECASE)
 _RATE: Final = re.compile(r"rate exceeded|throttl|exceeded the rate", re.IGNORECASE)
@@ -492,10 +505,16 @@ def _of_s3(refusal: _Refusal) -> Meaning | None:
         return BODILESS[refusal.code]
     if refusal.code == "InvalidArgument" and _VERSION_ID.search(refusal.message):
         return Meaning.ABSENT
+    if refusal.code == "InvalidRequest" and (told := _of_customer_key(refusal.message)):
+        return told
     if CODES.get(refusal.code) is Meaning.DENIED:
         told = _of_denial(refusal.message)
         return Meaning.HIDDEN if told is Meaning.DENIED else told
     return None
+
+
+def _of_customer_key(message: str) -> Meaning | None:
+    return next((meaning for pattern, meaning in _CUSTOMER_KEYS if pattern.search(message)), None)
 
 
 def _of_key(meaning: Meaning, refusal: _Refusal) -> Meaning:

@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from aiobotocore.session import AioSession
 from botocore import exceptions as sdk
@@ -18,12 +18,15 @@ from sidecar.aws.errors import Asked, blames_credentials, translate
 from sidecar.aws.sessions import Endpoint, Login, Sessions
 from sidecar.core.arns import Arn
 from sidecar.core.config.models import IdentitySpec
-from sidecar.core.errors import BadRef, ConfigError, Problem, SecretError, Transient, Unintelligible
+from sidecar.core.endpoints import is_private
+from sidecar.core.errors import BadCustomerKey, BadRef, ConfigError, Problem, SecretError, Transient, Unintelligible
 from sidecar.core.ports import Call, Gate
 from sidecar.core.quotas import KMS_DEFAULT, Scope, charges
 from sidecar.core.refs import Ref, named_by_aws
 
 T = TypeVar("T")
+
+_OVER_TLS: Final = "Use an endpoint_url with https://; plain HTTP will do to this machine itself only."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Question(Generic[T]):
     read: Callable[[Answer], T]  # raises Unintelligible
     plaintexts: int = 0  # that AWS decrypts for it, at most
     kms_quota: str = KMS_DEFAULT  # of a request to KMS itself: its key's kind decides
+    confidential: bool = False  # carries a key, so it goes over TLS, or stays on this machine
     take_in: Callable[[Mapping[str, object]], Awaitable[Mapping[str, object]]] | None = None
     """Takes in what follows the answer's headers, where that is not all there at once: an object."""
 
@@ -134,6 +138,8 @@ class Identity:
         used = wallet.held
         try:
             client = await self.sessions.client(self._endpoint(question.service, question.region))
+            if question.confidential:
+                _check_private(client.meta.endpoint_url, question.about)
             answer = await getattr(client, xform_name(question.operation))(**question.parameters)
             if question.take_in:
                 answer = await question.take_in(answer)
@@ -147,6 +153,11 @@ class Identity:
 
     def _endpoint(self, service: str, region: str) -> Endpoint:
         return Endpoint(self._login, service, region, self.spec.use_fips, self.spec.use_dualstack)
+
+
+def _check_private(url: str, about: str) -> None:
+    if not is_private(url):
+        raise BadCustomerKey(f"{about}: its key would travel unencrypted", mend=_OVER_TLS)
 
 
 def region_of(name: str, spec: IdentitySpec, environ: Mapping[str, str] = os.environ) -> str:

@@ -14,7 +14,7 @@ from sidecar.aws.ssm import ParameterStore
 from sidecar.core.config.models import S3, IdentitySpec
 from sidecar.core.errors import BadRef, ConfigError
 from sidecar.core.keys import KeyPattern
-from sidecar.core.ports import Decrypt, Envelopes, Gate, KeyService, Route, Source, TreeSource
+from sidecar.core.ports import Decrypt, Envelopes, Gate, KeyService, Lend, Lent, Route, Source, TreeSource
 from sidecar.core.quotas import Scope
 from sidecar.core.refs import Ref, SourceKind, localise
 from sidecar.telemetry import Metrics
@@ -22,6 +22,10 @@ from sidecar.telemetry import Metrics
 
 def _nobody() -> Envelopes:
     raise LookupError("nobody was introduced who opens Encryption SDK messages")
+
+
+async def _lend_nothing(_name: str) -> Lent:
+    raise LookupError("nobody was introduced who lends secrets")
 
 
 class Aws:
@@ -37,14 +41,16 @@ class Aws:
         allow_keys: Sequence[KeyPattern] | None = None,
         envelopes: Callable[[], Envelopes] = _nobody,
         max_object: int = S3().max_object,
+        lend: Lend = _lend_nothing,
     ) -> None:
         """Take who there is to be, in which order they stand in for each other, and where to count.
 
         `on_account` is told the name of an identity and its account, once that is known. `allow_keys` are the keys of
         KMS that may be used (None: those of each identity's own account), `envelopes` gives who opens and seals
         Encryption SDK messages, and is called only where there is one. `max_object` is how many bytes one of S3's
-        objects may have.
+        objects may have, `lend` gives the secret that holds such a one's key.
         """
+        self._lend = lend
         self._max_object = max_object
         self._allow_keys = allow_keys
         self._envelopes = envelopes
@@ -160,9 +166,10 @@ class Aws:
 
             return Ciphertexts(self.keys(route.identity), self._envelopes)
         if route.source is SourceKind.S3:
-            from sidecar.aws.s3 import Objects  # noqa: PLC0415 -- likewise
+            from sidecar.aws.s3 import Objects, Way  # noqa: PLC0415 -- likewise
 
-            return Objects(self.identity(route.identity), self._metrics, most=self._max_object)
+            way = Way(lambda: self.keys(route.identity), self._envelopes, self._lend)
+            return Objects(self.identity(route.identity), way, self._metrics, most=self._max_object)
         return SecretsManager(self.identity(route.identity), self._metrics)
 
     def _parameter_store(self, route: Route) -> ParameterStore:

@@ -39,6 +39,7 @@ _REASONS: Final[Mapping[str, Exit]] = {
     **dict.fromkeys(
         (
             "archived",
+            "bad_customer_key",
             "grant_missing",
             "key_denied",
             "key_disabled",

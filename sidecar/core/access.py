@@ -82,9 +82,11 @@ class Declared:
     def kin(self, ref: Ref) -> list[str]:
         """Give the names of all that may hold the same plaintext: other fields, versions, spellings, identities of it.
 
-        Errs on the side of too many: of two accounts' secrets with one name it takes either for the other.
+        Errs on the side of too many: of two accounts' secrets with one name it takes either for the other. And of the
+        secret that is lent to read it: who may not read a key shall not use it either.
         """
-        return [*self._related(ref), *(name for name, _ in self._below(ref))]
+        lent = [ref.sse_c] if ref.sse_c else []
+        return [*lent, *self._related(ref), *(name for name, _ in self._below(ref))]
 
     def _related(self, ref: Ref) -> list[str]:
         return list(dict.fromkeys(name for key in _keys(ref) for name in self._by_key.get(key, ())))

@@ -1,4 +1,4 @@
-"""Tell the two kinds of ciphertext apart, KMS's and AWS Encryption SDK messages, and say what the latter can hold."""
+"""Tell ciphertext apart, KMS's, AWS Encryption SDK messages and what is none, and say what a message can hold."""
 
 from typing import Final
 
@@ -20,6 +20,23 @@ MOST_CONTEXT: Final = 65_535
 def is_message(blob: bytes) -> bool:
     """Decide whether it is an Encryption SDK message, whole or not; else it is for KMS to say what it is."""
     return blob.startswith(_MESSAGES)
+
+
+def looks_like_message(content: bytes) -> bool:
+    """Decide whether bytes of any kind are an Encryption SDK message: by version, type, and an algorithm that there is.
+
+    No text begins so, and of other bytes one in millions.
+    """
+    if content.startswith(_MESSAGES[0]):
+        return content[2:4] in _ALGORITHMS
+    return content.startswith(_MESSAGES[1]) and content[1:3] in _COMMITTING
+
+
+# docs.aws.amazon.com/encryption-sdk/latest/developer-guide/algorithms-reference.html
+_ALGORITHMS: Final = frozenset(
+    number.to_bytes(2, "big") for number in (0x0014, 0x0046, 0x0078, 0x0114, 0x0146, 0x0178, 0x0214, 0x0346, 0x0378)
+)
+_COMMITTING: Final = frozenset(number.to_bytes(2, "big") for number in (0x0478, 0x0578))
 
 
 def check_context(context: Context, about: str) -> None:

@@ -24,6 +24,7 @@
     │   │   ├── BadCiphertext       damaged, or with another encryption context
     │   │   └── WrongKey            it is of another key than the one named
     │   ├── WrongRegion        the bucket is in another region than the identity
+    │   ├── BadCustomerKey     the customer's key (SSE-C) is not there, is none, or not the object's
     │   ├── Archived           the object is in cold storage: it must be restored before it can be read
     │   ├── TooLarge           the object is larger than `s3.max_object`
     │   └── BadField           the value is there, the field asked for is not
@@ -280,6 +281,13 @@ class WrongRegion(SecretError):
 
     label = "wrong_region"
     mend = "Read it with an identity in the bucket's region: declare one under `identities`, write ?via=NAME."
+
+
+class BadCustomerKey(SecretError):
+    """The customer's key that an object wants (SSE-C) is not named, not there, none, or another; or may not travel."""
+
+    label = "bad_customer_key"
+    mend = "Name by ?sse_c= a declared secret with the 32 bytes that the object was uploaded with, or their base64."
 
 
 class Archived(SecretError):

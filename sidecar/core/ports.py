@@ -78,6 +78,21 @@ class Gate(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """The value of a declared secret, for a source that needs it to read another; `field` is cut from it."""
+
+    secret: Secret
+    field: str | None
+
+
+Lend = Callable[[str], Awaitable[Lent]]
+"""Lend a declared secret by its name, waiting until it is held.
+
+Raises SecretError or Transient, whose message names no ref. Cancelling it disturbs nobody else.
+"""
+
+
 class Source(Protocol):
     """Read one kind of ref with one identity.
 

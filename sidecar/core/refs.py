@@ -17,8 +17,9 @@ from urllib.parse import quote, unquote
 
 from sidecar.core import arns
 from sidecar.core.arns import Arn
-from sidecar.core.errors import BadRef
+from sidecar.core.errors import BadName, BadRef
 from sidecar.core.fields import BAD_ESCAPE
+from sidecar.core.names import parse_name
 
 DEFAULT_IDENTITY: Final = "default"
 IDENTITY_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -81,7 +82,8 @@ class Ref:
     selector: Selector | None = None
     field: str | None = None
     identity: str = DEFAULT_IDENTITY
-    context: Context = ()  # kms: what the ciphertext was encrypted with, sorted
+    context: Context = ()  # kms, s3: what the ciphertext was encrypted with, sorted
+    sse_c: str = ""  # s3: the name of the declared secret that holds the customer's key
 
     @property
     def whole(self) -> "Ref":
@@ -131,7 +133,7 @@ class Ref:
 
     def __str__(self) -> str:
         """Print the canonical spelling, which `allow` globs match."""
-        query = _query(self.selector, self.identity, self.context)
+        query = _query(self.selector, self.identity, self.context, self.sse_c)
         return f"{self.source}:{self.id}{query}" + ("" if self.field is None else f"#{self.field}")
 
 
@@ -152,8 +154,10 @@ class Tree:
         return f"{SourceKind.SSM}:{self.path}/{_query(None, self.identity)}"
 
 
-def _query(selector: Selector | None, identity: str, context: Context = ()) -> str:
+def _query(selector: Selector | None, identity: str, context: Context = (), sse_c: str = "") -> str:
     pairs = [] if selector is None else [f"{selector.pick}={quote(selector.value, safe='')}"]
+    if sse_c:
+        pairs.append(f"{_SSE_C}={sse_c}")
     if context:
         pairs.append(f"{_CONTEXT}={_context_text(context)}")
     if identity != DEFAULT_IDENTITY:
@@ -166,6 +170,7 @@ def _context_text(context: Context) -> str:
 
 
 _CONTEXT: Final = "context"
+_SSE_C: Final = "sse_c"
 _PLAIN: Final = ":/@"  # readable in a context as they are: ARNs
 _PLAIN_IN_KEY: Final = "/:@!$&'()+,;="  # likewise in an object's key; not what begins a query, a field or a glob
 _AUTHORITY: Final = "//"
@@ -194,6 +199,10 @@ _PICKS: Final[Mapping[SourceKind, tuple[Pick, ...]]] = {
     SourceKind.SM: (Pick.STAGE, Pick.VERSION_ID),
     SourceKind.KMS: (),
     SourceKind.S3: (Pick.VERSION_ID,),
+}
+_ALSO: Final[Mapping[SourceKind, tuple[str, ...]]] = {
+    SourceKind.KMS: (_CONTEXT,),
+    SourceKind.S3: (_SSE_C, _CONTEXT),
 }
 _VALUES: Final[Mapping[Pick, tuple[re.Pattern[str], str]]] = {
     Pick.VERSION: (re.compile(r"[1-9][0-9]{0,18}"), "a number from 1"),
@@ -251,11 +260,12 @@ def compose(
         ident = _object(ident)
     else:
         _check_id(source, ident)
-    options = _options(pairs, _PICKS[source], _CONTEXT if source is SourceKind.KMS else None)
+    options = _options(pairs, _PICKS[source], _ALSO.get(source, ()))
     if field is not None:
         _check_field(field)
     context = read_context(options.get(_CONTEXT, ""))
-    return Ref(source, ident, _selector(source, options), field, options.get("via", identity), context)
+    sse_c = _name(options[_SSE_C]) if _SSE_C in options else ""
+    return Ref(source, ident, _selector(source, options), field, options.get("via", identity), context, sse_c)
 
 
 def _parts(text: str) -> tuple[str, list[tuple[str, str]], str | None]:
@@ -436,8 +446,15 @@ def read_context(text: str) -> Context:
     return tuple(sorted(context.items()))
 
 
-def _options(pairs: Sequence[tuple[str, str]], picks: tuple[Pick, ...], also: str | None = None) -> dict[str, str]:
-    allowed = [*picks, *([also] if also else []), "via"]
+def _name(text: str) -> str:
+    try:
+        return parse_name(text)
+    except BadName as error:
+        raise BadRef("the query's sse_c is no name of a secret", mend=error.mend) from None
+
+
+def _options(pairs: Sequence[tuple[str, str]], picks: tuple[Pick, ...], also: Sequence[str] = ()) -> dict[str, str]:
+    allowed = [*picks, *also, "via"]
     options = dict(pairs)
     if not options.keys() <= set(allowed):
         raise BadRef("the query has a key that is not known here", mend=f"Here it may have: {', '.join(allowed)}.")

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sidecar.core.config.models import Cache, Config
-from sidecar.core.ports import Clock, Route, Source, TreeSource
+from sidecar.core.ports import Clock, Lent, Route, Source, TreeSource
+from sidecar.core.refs import Ref
 from sidecar.engine.catalogue import Catalogue
 from sidecar.engine.checks import Checks
 from sidecar.engine.declarations import Declarations
@@ -18,6 +20,9 @@ from sidecar.engine.resolver import Resolver
 from sidecar.engine.store import Entry, Kind, Store
 from sidecar.engine.trees import Trees
 from sidecar.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from sidecar.engine.lending import Lending  # at run time only where something is lent
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class Engine:
             world.metrics,
             world.tasks,
         )
+        self.lending: Lending | None = None
         self.readings = Readings(world.clock, self.store, self.catalogue, self.checks, self.trees)
 
     def declare(self, config: Config, stretch: float = 1.0) -> None:
@@ -71,6 +77,14 @@ class Engine:
         self.declarations.apply(config.secrets, config.trees)
         self.refresher.poke()
 
+    async def lend(self, name: str, undeclared: Ref | None) -> Lent:
+        """Lend a declared secret to a source; see `Lending.lend`."""
+        if self.lending is None:
+            from sidecar.engine.lending import Lending  # noqa: PLC0415 -- only where something is lent
+
+            self.lending = Lending(self.resolver, self.checks)
+        return await self.lending.lend(name, undeclared)
+
     def under_way(self) -> list[asyncio.Future[None]]:
         """Give the ends of the checks and walks under way."""
         return [flight.landed for flight in (*self.checks.flights.values(), *self.trees.flights.values())]
@@ -79,3 +93,5 @@ class Engine:
         names = self.catalogue.names_of(entry.ref)
         for name in names or {Kind.ON_DEMAND.value}:
             self._metrics.secret_changed(name)
+        if self.lending:
+            self.lending.changed(names)

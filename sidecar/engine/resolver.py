@@ -92,6 +92,15 @@ class Resolver:
         entry = self.store.get(entry.ref) or entry
         return Found(entry, entry.look(self.clock.trust()), waited=True, collapsed=collapsed)
 
+    async def learn(self, entry: Entry, deadline: float) -> Lookup:
+        """Give what is known of a value, asked for where nothing is: for another value's sake, so no look-up counts."""
+        lookup = self.look(entry)
+        if worth_asking(lookup, entry.trouble, entry.policy, self.clock.trust()):
+            await self._checked([entry], deadline)
+            entry = self.store.get(entry.ref) or entry
+            lookup = entry.look(self.clock.trust())
+        return lookup
+
     async def get_all(self, entries: Sequence[Entry], deadline: float) -> list[Found]:
         """Give several values as they stand at one moment; those that are not held are asked for in batches first."""
         now = self.clock.trust()

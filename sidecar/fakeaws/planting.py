@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from sidecar.fakeaws import kms, ssm, stores
+from sidecar.fakeaws import kms, s3, ssm, stores
 from sidecar.fakeaws.seed import (
     BadSeed,
     Change,
     Item,
     KeyItem,
+    ObjectItem,
     ParameterItem,
     Place,
     SecretItem,
@@ -88,6 +89,8 @@ def _put(place: Place, before: Item | None, item: Item) -> None:
             _put_parameter(place, item)
         case SecretItem():
             _put_secret(place, before if isinstance(before, SecretItem) else None, item)
+        case ObjectItem():
+            _put_object(place, item)
 
 
 def _put_key(place: Place, item: KeyItem) -> None:
@@ -129,6 +132,23 @@ def _put_secret(place: Place, before: SecretItem | None, item: SecretItem) -> No
         secret.deleted_date = None
 
 
+def _put_object(place: Place, item: ObjectItem) -> None:
+    bucket, _, name = place.name.partition("/")
+    content = item.value
+    if item.envelope is not None:
+        key = _needed_key(place, item.envelope)
+        content = kms.seal_message(gardener(place.account, place.region), key, content, {})
+    how = s3.Planted(None if item.key is None else _needed_key(place, item.key), item.sse_c)
+    s3.plant((place.account, place.region, bucket), name, content, how)
+
+
+def _needed_key(place: Place, key: str) -> stores.Key:
+    try:
+        return kms.needed_key(gardener(place.account, place.region), key)
+    except kms.KeyTrouble as trouble:
+        raise trouble.error from None
+
+
 def _remove(place: Place) -> None:
     match place.kind.value:
         case "keys":
@@ -136,6 +156,9 @@ def _remove(place: Place) -> None:
             kms.set_state(store.keys[store.any_id_to_key_id(place.name)], "PendingDeletion")
         case "parameters":
             stores.parameter_store(place.account, place.region).delete_parameter(place.name)
+        case "objects":
+            bucket, _, name = place.name.partition("/")
+            stores.object_store(place.account).delete_object(bucket, name)
         case _:
             _remove_secret(place)
 

@@ -3,6 +3,7 @@
 Pure: text in, a Seed or all its problems out; `changes` compares two. `planting` puts them into the stores.
 """
 
+import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import yaml
 from sidecar.fakeaws.pairs import CURVES, RSA_SIZES, fits
 from sidecar.fakeaws.wire import DEFAULT_ACCOUNT, DEFAULT_REGION
 
-_SECTIONS: Final = ("keys", "parameters", "secrets")
+_SECTIONS: Final = ("keys", "parameters", "secrets", "objects")
 _TYPES: Final = ("String", "StringList", "SecureString")
 _STATES: Final = {
     "enabled": "Enabled",
@@ -34,6 +35,7 @@ class Kind(StrEnum):
     KEY = "keys"
     PARAMETER = "parameters"
     SECRET = "secrets"  # noqa: S105 -- the name of a section
+    OBJECT = "objects"  # bucket/key
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,7 +78,17 @@ class SecretItem:
     shared: bool = False  # other accounts may read it
 
 
-Item = KeyItem | ParameterItem | SecretItem
+@dataclass(frozen=True, slots=True)
+class ObjectItem:
+    """An object's newest version, and what it is encrypted with: S3's own key unless it says otherwise."""
+
+    value: bytes = field(repr=False)
+    key: str | None = None  # SSE-KMS under this one
+    sse_c: bytes | None = field(default=None, repr=False)  # SSE-C under this one, of the customer's
+    envelope: str | None = None  # encrypted by the client under this one: an Encryption SDK message
+
+
+Item = KeyItem | ParameterItem | SecretItem | ObjectItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,21 +187,24 @@ def _items(document: Mapping[str, object], account: str, region: str, problems: 
         Kind.KEY: _key,
         Kind.PARAMETER: _parameter,
         Kind.SECRET: _secret,
+        Kind.OBJECT: _object,
     }
     items: dict[Place, Item] = {}
     for kind, read in readers.items():
         for name, told in _mapping(document, kind.value, problems).items():
             try:
-                _check_alias(kind, name)
+                _check_name(kind, name)
                 items[Place(account, region, kind, name)] = read(told)
             except ValueError as error:
                 problems.append(f"{kind.value}.{name}: {error}")
     return items
 
 
-def _check_alias(kind: Kind, name: str) -> None:
+def _check_name(kind: Kind, name: str) -> None:
     if kind is Kind.KEY and not name.startswith("alias/"):
         raise ValueError("want an alias, such as alias/app")
+    if kind is Kind.OBJECT and not all(name.partition("/")):
+        raise ValueError("want a bucket and a key, such as dev-config/app/cert.pem")
 
 
 def _key(told: object) -> KeyItem:
@@ -234,6 +249,37 @@ def _text(value: object) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value, default=str)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _object(told: object) -> ObjectItem:
+    if not isinstance(told, dict) or "value" not in told:
+        return ObjectItem(_content(told))
+    _known(told, "value", "key", "sse_c", "envelope")
+    if sum(name in told for name in ("key", "sse_c", "envelope")) > 1:
+        raise ValueError("want at most one of key, sse_c, envelope")
+    key, envelope = _optional(told.get("key")), _optional(told.get("envelope"))
+    return ObjectItem(_content(told["value"]), key, _customer_key(told.get("sse_c")), envelope)
+
+
+def _content(told: object) -> bytes:
+    if isinstance(told, bytes):
+        return told
+    return (json.dumps(told) if isinstance(told, dict | list) else _text(told)).encode()
+
+
+def _customer_key(told: object) -> bytes | None:
+    if told is None:
+        return None
+    try:
+        key = base64.b64decode(str(told), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != _AES_256:
+        raise ValueError("sse_c: want 32 bytes in base64")
+    return key
+
+
+_AES_256: Final = 32
 
 
 def _texts(value: object) -> tuple[str, ...]:

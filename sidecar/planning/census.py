@@ -30,6 +30,7 @@ class Sort:
     wishes: frozenset[Wish]  # of all who declare the value; the keenest counts
     pinned: bool = False
     together: bool = True  # whether a fetch can ask for several at once
+    on_behalf: bool = True  # whether AWS may have to ask KMS for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ def _sort(ref: Ref, specs: list[SecretSpec], config: Config, region_of: RegionOf
         scope=Scope(account_of(config.identities, ref.identity), arn.region if arn else region_of(ref.identity)),
         wishes=frozenset(Wish(spec.refresh, spec.ttl) for spec in specs),
         pinned=ref.pinned,
+        on_behalf=not ref.sse_c,
         together=ref.source is SourceKind.SSM or (ref.selector is None and arn is None),
     )
 

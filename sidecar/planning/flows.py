@@ -63,6 +63,7 @@ class Lane:
     route: Route
     scope: Scope
     together: bool
+    on_behalf: bool
     counts: Counter[Policy]
 
     @property
@@ -124,11 +125,11 @@ def _policy(sort: Sort, policies: Policies) -> Policy:
 
 
 def _lanes(census: Census, policies: Policies) -> Iterator[Lane]:
-    counts: defaultdict[tuple[Route, Scope, bool], Counter[Policy]] = defaultdict(Counter)
+    counts: defaultdict[tuple[Route, Scope, bool, bool], Counter[Policy]] = defaultdict(Counter)
     for sort, count in census.values.items():
-        counts[sort.route, sort.scope, sort.together][_policy(sort, policies)] += count
-    for (route, scope, together), by_policy in counts.items():
-        yield Lane(route, scope, together, by_policy)
+        counts[sort.route, sort.scope, sort.together, sort.on_behalf][_policy(sort, policies)] += count
+    for (route, scope, together, on_behalf), by_policy in counts.items():
+        yield Lane(route, scope, together, on_behalf, by_policy)
 
 
 def _of_lane(lane: Lane) -> Iterator[Flow]:
@@ -175,10 +176,11 @@ def _of_secrets(lane: Lane) -> Iterator[Flow]:
 
 
 def _of_objects(lane: Lane) -> Iterator[Flow]:
-    """Take every object for one under a KMS key: only its headers tell."""
+    """Take every object for one under a KMS key, since only its headers tell, but those under customers' keys."""
     fetched = lane.fetches() * HOUR
     yield Flow(lane.scope, "s3", "HeadObject", max(0.0, round(lane.checks() * HOUR - fetched, 9)), 0)
-    yield Flow(lane.scope, "s3", "GetObject", fetched, lane.size, fetched, lane.size)
+    opened = (fetched, lane.size) if lane.on_behalf else (0.0, 0)
+    yield Flow(lane.scope, "s3", "GetObject", fetched, lane.size, *opened)
 
 
 def _of_trees(sort: Sort, policy: Policy, count: int, size: int) -> Iterator[Flow]:

@@ -1,4 +1,6 @@
+import base64
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pytest
@@ -10,10 +12,12 @@ from sidecar.core.config.models import IdentitySpec
 from sidecar.core.errors import (
     AccessDenied,
     Archived,
+    BadCustomerKey,
     Failure,
     KeyDenied,
     KeyDisabled,
     NotFound,
+    SecretError,
     Throttled,
     TooLarge,
     Transient,
@@ -22,10 +26,10 @@ from sidecar.core.errors import (
     Unreachable,
     WrongRegion,
 )
-from sidecar.core.ports import Route, Source
+from sidecar.core.ports import Lent, Route, Source
 from sidecar.core.quotas import Charge
 from sidecar.core.refs import Pick, Ref, Selector, SourceKind, parse
-from sidecar.core.secret import Revision
+from sidecar.core.secret import Plaintext, Revision, Secret, Version
 from sidecar.telemetry import Metrics
 from tests.aws.conformance import SourceConformance, value, version
 from tests.aws.gates import OpenGate
@@ -362,3 +366,166 @@ class TestSizes:
         told = failure((await scripted_room.source(S3).fetch([ref], gate))[ref])
         assert isinstance(told, Transient)
         assert "damaged" in str(told)
+
+
+CUSTOMERS = b"c" * 32
+"""What an SSE-C object is uploaded with."""
+
+
+def lent(value: bytes, version: str = "1", field: str | None = None) -> Lent:
+    """Be a secret that holds a key."""
+    return Lent(Secret(Revision(Ref(SourceKind.SM, "key"), Version(version), "eu-west-1"), Plaintext(value)), field)
+
+
+@dataclass
+class Pocket:
+    """Lends what is in it."""
+
+    content: Lent | SecretError | Transient
+    asked: list[str] = field(default_factory=list)
+
+    async def lend(self, name: str) -> Lent:
+        """Give it, or fail."""
+        self.asked.append(name)
+        if isinstance(self.content, Lent):
+            return self.content
+        raise self.content
+
+
+class TestCustomerKeys:
+    """SSE-C."""
+
+    @pytest.fixture
+    def pocket(self) -> Pocket:
+        """Lend the right key."""
+        return Pocket(lent(CUSTOMERS))
+
+    @pytest.fixture
+    async def source(self, aws: AwsAccount, pocket: Pocket, metrics: Metrics) -> AsyncIterator[Source]:
+        """Give the source under test."""
+        specs = {"default": IdentitySpec(region=aws.region, endpoint_url=aws.url)}
+        async with Aws(specs, {}, metrics, lend=pocket.lend) as room:
+            yield room.source(S3)
+
+    def put(self, aws: AwsAccount, key: bytes = CUSTOMERS) -> Ref:
+        """Upload an object under a key."""
+        aws.put_object("db", b"value", SSECustomerAlgorithm="AES256", SSECustomerKey=key)
+        return ref_to(aws, "db", "?sse_c=app/key")
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            lent(CUSTOMERS),
+            lent(base64.b64encode(CUSTOMERS)),
+            lent(base64.b64encode(CUSTOMERS) + b"\n"),
+            lent(b'{"k": "%s"}' % base64.b64encode(CUSTOMERS), field="k"),
+        ],
+        ids=["bytes", "base64", "a line", "a field"],
+    )
+    async def test_the_key_is_lent_and_costs_no_kms(
+        self, source: Source, aws: AwsAccount, gate: OpenGate, pocket: Pocket, *, content: Lent
+    ) -> None:
+        """32 bytes, or their base64, for HEAD and GET; the answer's version is told by both."""
+        ref, pocket.content = self.put(aws), content
+        probed, fetched = await both(source, ref, gate)
+        assert isinstance(fetched, Secret)
+        assert isinstance(probed, Revision)
+        assert (value(fetched), fetched.revision.version) == (b"value", probed.version)
+        assert pocket.asked == ["app/key"] * 2
+        assert gate.calls[-1].charges == (Charge("s3.GetObject"),)
+        assert CUSTOMERS.decode() not in str(aws.fake.requests())
+
+    async def test_a_new_key_makes_the_object_be_read_anew(
+        self, source: Source, aws: AwsAccount, gate: OpenGate, pocket: Pocket
+    ) -> None:
+        """The version tells which version of the secret it was read with."""
+        ref = self.put(aws)
+        before = version((await source.probe([ref], gate))[ref])
+        assert version((await source.probe([ref], gate))[ref]) == before
+        pocket.content = lent(CUSTOMERS, "2")
+        assert version((await source.probe([ref], gate))[ref]) != before
+
+    async def test_another_key_than_the_objects(
+        self, source: Source, aws: AwsAccount, gate: OpenGate, pocket: Pocket
+    ) -> None:
+        """AWS does not tell it from a refusal, so both are said."""
+        ref, pocket.content = self.put(aws), lent(b"x" * 32)
+        for answer in await both(source, ref, gate):
+            assert isinstance(answer, AccessDenied)
+            assert "under another key than the secret app/key holds" in answer.mend
+
+    async def test_a_refusal_without_a_key_says_nothing_of_one(
+        self, source: Source, aws: AwsAccount, gate: OpenGate
+    ) -> None:
+        """It is as it ever was."""
+        aws.put_object("db", b"value")
+        aws.fake.deny("s3:GetObject")
+        answer = (await source.fetch([ref_to(aws, "db")], gate))[ref_to(aws, "db")]
+        assert isinstance(answer, AccessDenied)
+        assert "another key" not in answer.mend
+
+    async def test_a_key_where_none_belongs_and_none_where_one_does(
+        self, source: Source, aws: AwsAccount, gate: OpenGate
+    ) -> None:
+        """Each is told, with what to do."""
+        ref = self.put(aws)
+        for answer in await both(source, ref_to(aws, "db"), gate):
+            assert isinstance(answer, BadCustomerKey)
+            assert "?sse_c=" in answer.mend
+        aws.put_object("db", b"plain")
+        for answer in await both(source, ref, gate):
+            assert isinstance(answer, BadCustomerKey)
+            assert "Leave ?sse_c= out" in answer.mend
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            (lent(b"canary"), "holds neither 32 bytes nor their base64"),
+            (lent(b"canary-canary-canary-canary-canary-"), "holds neither"),
+            (lent(b""), "holds neither"),
+            (lent(b"{}", field="k"), "holds neither"),
+            (lent(b"canary", field="k"), "holds neither"),
+            (BadCustomerKey("the secret app/key cannot be read"), "the secret app/key cannot be read"),
+            (Transient("the secret app/key is not held yet"), "not held yet"),
+        ],
+    )
+    async def test_a_key_that_cannot_be_lent_or_is_none(  # noqa: PLR0913 -- a table and its fixtures
+        self, source: Source, aws: AwsAccount, gate: OpenGate, pocket: Pocket, *, content: Lent, told: str
+    ) -> None:
+        """One line that names object and secret; AWS is not asked, and nothing of the value is shown."""
+        ref, pocket.content = self.put(aws), content
+        aws.fake.forget_requests()
+        for answer in await both(source, ref, gate):
+            assert isinstance(answer, BadCustomerKey | Transient)
+            assert str(answer).startswith(f"{ref}: ")
+            assert told in str(answer)
+            assert "canary" not in str(answer)
+        assert "s3.GetObject" not in aws.fake.counts()
+
+    async def test_it_does_not_travel_in_the_clear(self, metrics: Metrics, gate: OpenGate, pocket: Pocket) -> None:
+        """Over plain HTTP to another machine nothing is sent."""
+        specs = {"default": IdentitySpec(region="eu-west-1", endpoint_url="http://192.0.2.1:9")}
+        ref = parse("s3://bucket/db?sse_c=key")
+        async with Aws(specs, {}, metrics, lend=pocket.lend) as room:
+            room.identity("default").known_account = "111111111111"
+            for answer in await both(room.source(S3), ref, gate):
+                assert isinstance(answer, BadCustomerKey)
+                assert "would travel unencrypted" in str(answer)
+
+    async def test_nobody_lends_unless_introduced(self, room: Aws, aws: AwsAccount, gate: OpenGate) -> None:
+        """A fault of the program, not of the reference."""
+        with pytest.raises(ExceptionGroup) as caught:
+            await room.source(S3).fetch([ref_to(aws, "db", "?sse_c=key")], gate)
+        assert caught.group_contains(LookupError)
+
+
+class TestContexts:
+    """`?context=` on an object."""
+
+    async def test_it_wants_a_message(self, source: Source, aws: AwsAccount, gate: OpenGate) -> None:
+        """What was not encrypted by the client is not taken for it."""
+        aws.put_object("db", b"plain")
+        ref = ref_to(aws, "db", "?context=app=web")
+        answer = (await source.fetch([ref], gate))[ref]
+        assert isinstance(answer, Undecryptable)
+        assert "no Encryption SDK message" in str(answer)

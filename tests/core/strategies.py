@@ -54,5 +54,6 @@ _object_selectors = st.none() | st.from_regex(r"[A-Za-z0-9._~+/=-]{5,60}", fullm
 refs = st.builds(
     Ref, st.just(SourceKind.SSM), parameters | _parameter_arns, _parameter_selectors, fields, identities
 ) | st.builds(Ref, st.just(SourceKind.SM), secrets | _secret_arns, _secret_selectors, fields, identities)
-refs |= st.builds(Ref, st.just(SourceKind.S3), objects, _object_selectors, fields, identities)
+_sse_c = st.just("") | st.from_regex(r"[a-z]{1,9}(/[a-z0-9_-]{1,9})?", fullmatch=True)
+refs |= st.builds(Ref, st.just(SourceKind.S3), objects, _object_selectors, fields, identities, contexts, _sse_c)
 refs |= st.builds(Ref, st.just(SourceKind.KMS), ciphertexts, st.none(), fields, identities, contexts)

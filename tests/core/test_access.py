@@ -160,6 +160,14 @@ def test_a_name_that_looks_like_an_arn_s_end_is_guarded_both_ways() -> None:
     assert not access(AccessRule(allow=("sm:*",))).may_resolve(APP, partial, known)
 
 
+def test_a_key_that_is_lent_needs_the_right_to_it() -> None:
+    """Who asks on demand for an object under a declared secret uses that secret."""
+    known, ref = declared(key="sm:key", cert="s3://bucket/cert?sse_c=key"), parse_any("s3://bucket/other?sse_c=key")
+    assert not access(AccessRule(allow=("s3:*",))).may_resolve(APP, ref, known)
+    assert access(AccessRule(allow=("s3:*", "key"))).may_resolve(APP, ref, known)
+    assert access(AccessRule(allow=("cert",))).may_resolve(APP, parse_any("s3://bucket/cert?sse_c=key"), known)
+
+
 def test_names_that_the_system_does_not_know_are_all_told() -> None:
     """A rule for nobody must not be silently one for nobody."""
     with pytest.raises(ConfigError) as caught:

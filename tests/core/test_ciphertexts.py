@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.core.ciphertexts import MOST_CONTEXT, check_context, is_message
+from sidecar.core.ciphertexts import MOST_CONTEXT, check_context, is_message, looks_like_message
 from sidecar.core.errors import BadContext
 from sidecar.core.refs import Context
 
@@ -19,6 +19,25 @@ from sidecar.core.refs import Context
 def test_tells_messages_from_ciphertext(blob: bytes, message: bool) -> None:  # noqa: FBT001 -- a table
     """By their first bytes, whole or cut short."""
     assert is_message(blob) is message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x01\x80\x03\x78rest", True),
+        (b"\x01\x80\x00\x14rest", True),
+        (b"\x02\x05\x78rest", True),
+        (b"\x02\x04\x78rest", True),
+        (b"\x02", False),
+        (b"\x02\x01\x02\x03", False),
+        (b"\x01\x80\x01\x02", False),
+        (b"-----BEGIN CERTIFICATE-----", False),
+        (b"", False),
+    ],
+)
+def test_tells_messages_from_anything(content: bytes, *, message: bool) -> None:
+    """Where any bytes may come, only an algorithm that there is makes them a message."""
+    assert looks_like_message(content) is message
 
 
 @pytest.mark.parametrize(

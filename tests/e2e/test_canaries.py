@@ -18,6 +18,7 @@ SECURE, SECURE_NEXT = "Canary0secure1x7Qe", "Canary0secure2k3Zp"
 FIELD, FIELD_NEXT = "Canary0field1m8Wr", "Canary0field2b5Yt"
 BINARY = b"\x00\xff Canary0binary9vJd \xfe"
 TREE, LOCAL = "Canary0tree4nHs", "Canary0local6cGa"
+CUSTOMERS_KEY, OBJECT = b"Canary0customers-key-of-32-bytes", "Canary0object8sBd"
 ACCESS_SECRET, SESSION_TOKEN = "Canary0keyQf2u", "Canary0token/8+Lo="
 MISPLACED = "Canary0misplaced3tXi"
 """A secret that somebody sends or configures where a name, a reference or a header should be."""
@@ -25,6 +26,8 @@ MISPLACED = "Canary0misplaced3tXi"
 CANARIES = [
     *(value.encode() for value in (SECURE, SECURE_NEXT, FIELD, FIELD_NEXT, TREE, LOCAL, MISPLACED)),
     *(value.encode() for value in (ACCESS_SECRET, SESSION_TOKEN)),
+    OBJECT.encode(),
+    CUSTOMERS_KEY,
     BINARY,
     b"Canary0",  # whatever is cut short
 ]
@@ -135,11 +138,13 @@ FILES: dict[str, dict[str, object]] = {
 DELIVERED = "delivered"
 
 
-def with_files(folder: Path) -> dict[str, object]:
-    """Have files written there too."""
+def sections(folder: Path, aws: AwsAccount) -> dict[str, object]:
+    """Have an object, and files written there too."""
     (folder / DELIVERED).mkdir(exist_ok=True)
     files = [{"path": str(folder / DELIVERED / name), "allow_disk": True, **spec} for name, spec in FILES.items()]
-    return {**SECTIONS, "files": files}
+    ref = f"s3://{aws.bucket}/object?sse_c=customers-key"
+    secrets = {**SECRETS, "customers-key": "sm:c/customers-key", "object": ref}
+    return {**SECTIONS, "secrets": secrets, "files": files}
 
 
 def plant(aws: AwsAccount) -> None:
@@ -149,15 +154,17 @@ def plant(aws: AwsAccount) -> None:
     aws.put_parameter("/c/tree/leaf", TREE)
     aws.put_secret("c/json", json.dumps({"password": FIELD}))
     aws.put_secret("c/binary", BINARY)
+    aws.put_secret("c/customers-key", CUSTOMERS_KEY)
+    aws.put_object("object", OBJECT.encode(), SSECustomerAlgorithm="AES256", SSECustomerKey=CUSTOMERS_KEY)
 
 
 def live_through(scene: Scene) -> None:
     """Let everything happen that makes a daemon talk: changes, misuse, refusals, outages, reloads."""
     daemon, aws = scene.daemon, scene.aws
     watch = daemon.watch()
-    values = {name: daemon.value(name) for name in ("secure", "local", "field", "binary", "tree/leaf")}
+    values = {name: daemon.value(name) for name in ("secure", "local", "field", "binary", "tree/leaf", "object")}
     assert [answer.body for answer in values.values()] == [
-        value if isinstance(value, bytes) else value.encode() for value in (SECURE, LOCAL, FIELD, BINARY, TREE)
+        value if isinstance(value, bytes) else value.encode() for value in (SECURE, LOCAL, FIELD, BINARY, TREE, OBJECT)
     ]
     scene.outputs.add("headers", repr([answer.headers for answer in values.values()]))
     aws.put_parameter("/c/secure", SECURE_NEXT)
@@ -182,7 +189,7 @@ def live_through(scene: Scene) -> None:
         daemon.wait_for_next(said, "secret_recovered", ref="ssm:/c/secure")
     scene.reload(f"secrets: {{x: '{MISPLACED}', y: 'sm:{MISPLACED}?x', z: {{ref: 'kms:{MISPLACED}'}}}}")
     scene.reload(f"secrets: [{MISPLACED}")
-    scene.reload(json.dumps(configuration(daemon.folder, with_files(daemon.folder))))
+    scene.reload(json.dumps(configuration(daemon.folder, sections(daemon.folder, aws))))
     scene.look_everywhere()
 
 
@@ -220,7 +227,7 @@ def outputs(lend_account: Lend) -> Iterator[Outputs]:
     with lend_account() as account, short_folder() as folder:
         plant(account)
         keys = {"AWS_SECRET_ACCESS_KEY": ACCESS_SECRET, "AWS_SESSION_TOKEN": SESSION_TOKEN}
-        with running(folder, with_files(folder), environment(account, **keys)) as daemon:
+        with running(folder, sections(folder, account), environment(account, **keys)) as daemon:
             scene = Scene(account, daemon, Outputs())
             live_through(scene)
             ask_by_commands(scene, environment(SIDECAR_SOCKET=str(daemon.socket)))

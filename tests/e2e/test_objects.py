@@ -1,5 +1,9 @@
 """Values that are objects of S3."""
 
+import base64
+import json
+import secrets as random
+
 from tests.aws_fixtures import AwsAccount
 from tests.e2e.conftest import Start
 
@@ -52,3 +56,50 @@ def test_a_reload_lets_larger_objects_in(aws: AwsAccount, start: Start) -> None:
     daemon.wait_for_next(said, "config_reloaded")
     daemon.refresh("large")
     assert daemon.value("large").body == b"l" * 2000
+
+
+def test_a_customers_key_is_lent_and_followed(aws: AwsAccount, start: Start) -> None:
+    """Its secret is fetched first, whoever is asked for; a new one reads the object anew, at once.
+
+    While only one of the two has changed, what is held is served on; the key is in no log and no answer.
+    """
+    one, two = random.token_bytes(32), random.token_bytes(32)
+
+    def upload(content: bytes, key: bytes) -> None:
+        aws.put_object("cert", content, SSECustomerAlgorithm="AES256", SSECustomerKey=key)
+
+    def store(key: bytes) -> None:
+        aws.put_secret("keys", json.dumps({"cert": base64.b64encode(key).decode()}))
+
+    upload(b"first", one)
+    store(one)
+    ref = f"s3://{aws.bucket}/cert?sse_c=cert-key"
+    secrets = {"cert": {"ref": ref, "refresh": "1h"}, "cert-key": {"ref": "sm:keys#cert", "refresh": "1s"}}
+    daemon = start(secrets=secrets, log={"level": "debug"})
+    held = daemon.value("cert")
+    assert held.body == b"first"
+    assert daemon.resolve(ref).json["value"] == "first"
+    said = len(daemon.log.all)
+    store(two)
+    daemon.wait_for_next(said, "check_failed", ref=ref, why="access_denied")
+    assert daemon.value("cert").body == b"first"
+    upload(b"second", two)
+    daemon.refresh("cert")
+    assert daemon.changed("cert", held.etag).body == b"second"
+    undeclared = daemon.resolve(f"s3://{aws.bucket}/cert?sse_c=nothing")
+    assert (undeclared.status, undeclared.json["type"]) == (403, "urn:sidecar:problem:bad-customer-key")
+    shown = daemon.log.text + daemon.get("/v1/status").body.decode() + daemon.get("/v1/secrets").body.decode()
+    for key in (one, two):
+        assert not any(shape in shown for shape in (base64.b64encode(key).decode(), repr(key)[2:-1], key.hex()))
+
+
+def test_who_may_not_read_a_key_may_not_use_it(aws: AwsAccount, start: Start) -> None:
+    """On demand a reference that names a secret needs the right to it; a declared one does not."""
+    key = random.token_bytes(32)
+    aws.put_object("cert", b"value", SSECustomerAlgorithm="AES256", SSECustomerKey=key)
+    aws.put_secret("key", key)
+    ref = f"s3://{aws.bucket}/cert?sse_c=key"
+    daemon = start(secrets={"cert": ref, "key": "sm:key"}, access=[{"allow": ["cert", "s3:*"]}])
+    assert (daemon.value("cert").body, daemon.value("key").status) == (b"value", 403)
+    assert daemon.resolve(ref).json["value"] == "value"
+    assert daemon.resolve(f"s3://{aws.bucket}/other?sse_c=key").status == 403

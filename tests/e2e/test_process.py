@@ -34,7 +34,9 @@ OPTIONAL = (
     "redis",
     "s3transfer",
     "sidecar.aws.ciphertexts",
+    "sidecar.aws.s3",
     "sidecar.client",
+    "sidecar.engine.lending",
     "sidecar.envelope",
     "sidecar.fakeaws",
     "sidecar.fleet",
@@ -49,7 +51,8 @@ Not `rich`: structlog takes it in by itself where it is installed, as the tools 
 
 TOLD_BY_ITSELF = """
 import ctypes, json, os, resource, sys
-from sidecar.cli.daemon import load_config, run
+from sidecar.cli.configured import load_config
+from sidecar.cli.daemon import run
 def tell(bound, config):
     dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)  # PR_GET_DUMPABLE
     print(json.dumps({"dumpable": dumpable, "core": resource.getrlimit(resource.RLIMIT_CORE)}), flush=True)

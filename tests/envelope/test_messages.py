@@ -28,6 +28,7 @@ from tests.engine.fakes import FakeClock
 
 CONTEXT = (("app", "web"),)
 KMS = Route(SourceKind.KMS, "default")
+S3 = Route(SourceKind.S3, "default")
 
 
 @pytest.fixture
@@ -265,6 +266,34 @@ class TestReferences:
             assert isinstance(answer, Secret)
             assert answer.plaintext.reveal() == b"v" * 5000
         assert gate.operations.count("Decrypt") == 1
+
+    async def test_objects_that_a_client_encrypted_are_opened(
+        self, messages: Messages, room: Aws, aws: AwsAccount, metrics: Metrics
+    ) -> None:
+        """By their first bytes, under allowed keys only, with the context that is asked for; others stay as is."""
+        key, keys, gate = aws.create_key(), room.keys("default"), OpenGate()
+        sealed = (await messages.seal(Plaintext(b"v" * 100_000), key, keys, gate, context=CONTEXT)).blob
+        aws.put_object("sealed", sealed)
+        aws.put_object("altered", sealed[:-1] + bytes([sealed[-1] ^ 1]))
+        aws.put_object("cut", sealed[:-100])
+        aws.put_object("alike", b"\x02\x01\x02 no message")
+        names = ("sealed", "sealed?context=app=web", "sealed?context=app=other", "altered", "cut", "alike")
+        refs = {name: parse(f"s3://{aws.bucket}/{name}") for name in names}
+        gate.calls.clear()
+        answers = await room.source(S3).fetch([*refs.values()], gate)
+        told = {name: answers[ref] for name, ref in refs.items()}
+        for name, value in (("sealed", b"v" * 100_000), ("alike", b"\x02\x01\x02 no message")):
+            answer = told[name]
+            assert isinstance(answer, Secret)
+            assert answer.plaintext.reveal() == value
+        kinds = {name: type(told[name]) for name in ("sealed?context=app=other", "altered", "cut")}
+        assert set(kinds.values()) == {BadCiphertext}
+        assert all(str(told[name]).startswith(f"{refs[name]}: ") for name in kinds)
+        assert gate.operations.count("Decrypt") == 1
+        spec = {"default": IdentitySpec(region=aws.region, endpoint_url=aws.url)}
+        async with Aws(spec, {}, metrics, allow_keys=[], envelopes=lambda: messages) as strict:
+            answer = (await strict.source(S3).fetch([refs["sealed"]], gate))[refs["sealed"]]
+        assert isinstance(answer, KeyNotAllowed)
 
     async def test_a_disabled_key_is_told_as_that(self, messages: Messages, room: Aws, aws: AwsAccount) -> None:
         """Of several data keys the last failure is told; a foreign provider's is none of ours."""

@@ -1,6 +1,7 @@
 """Putting the seed file into the stores, without a server."""
 
 import asyncio
+import base64
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sidecar.core.ciphertexts import looks_like_message
 from sidecar.fakeaws import kms, secretsmanager, ssm, stores
 from sidecar.fakeaws.planting import Garden, complain, gardener, tend
 from sidecar.fakeaws.seed import BadSeed, parse_seed
@@ -44,6 +46,27 @@ class Bed:
         assert isinstance(found, dict)
         return found
 
+    @property
+    def bucket(self) -> str:
+        """Name its bucket."""
+        return f"bed-{self.account}"
+
+    def object_or_none(self, key: str) -> stores.FakeKey | None:
+        """Return the newest version of an object, if it is there."""
+        found = stores.find_bucket(self.bucket)
+        assert found is not None
+        return stores.find_object(found[1], key, None)
+
+    def object(self, key: str) -> stores.FakeKey:
+        """Return the newest version of an object."""
+        stored = self.object_or_none(key)
+        assert stored is not None
+        return stored
+
+    def content(self, key: str) -> bytes:
+        """Return what is in an object."""
+        return bytes(self.object(key).value)
+
     def secret(self, name: str, region: str = "eu-west-1") -> Json:
         """Return a secret's current version."""
         return secretsmanager.get_secret_value(self.visit(region), Params({"SecretId": name}))
@@ -59,6 +82,7 @@ def bed() -> Iterator[Bed]:
 
 def test_all_kinds_are_planted(bed: Bed) -> None:
     """Keys, parameters and secrets are there, in their own regions."""
+    objects = f"objects: {{{bed.bucket}/a/b: {{value: three, key: alias/app}}}}"
     count = bed.plant(
         """
 keys: {alias/app: enabled}
@@ -70,8 +94,10 @@ secrets:
   blob: !!binary AP8=
 """
         % ("x" * 5000)
+        + objects
     )
-    assert count == 5
+    assert count == 6
+    assert bed.content("a/b") == b"three"
     assert bed.parameter("/a:green")["Value"] == "one"
     assert bed.parameter("/long")["Value"] == "x" * 5000
     assert bed.secret("db")["SecretString"] == bed.secret("db", "us-west-2")["SecretString"] == '{"password": "two"}'
@@ -112,6 +138,43 @@ def test_what_is_gone_is_deleted(bed: Bed) -> None:
     assert key.key_state == "PendingDeletion"
     assert bed.plant("{keys: {alias/app: enabled}}") == 1
     assert key.key_state == "Enabled"
+
+
+def test_objects_are_planted_under_every_key(bed: Bed) -> None:
+    """Of S3's own, of KMS, of a customer, of the client; an edit is a new version, what is gone has a marker on top."""
+    customers = base64.b64encode(b"k" * 32).decode()
+    bed.plant(
+        f"""
+keys: {{alias/app: enabled}}
+objects:
+  {bed.bucket}/plain: text
+  {bed.bucket}/kms: {{value: text, key: alias/app}}
+  {bed.bucket}/customer: {{value: text, sse_c: {customers}}}
+  {bed.bucket}/client: {{value: text, envelope: alias/app}}
+"""
+    )
+    assert [bed.object(key).encryption for key in ("plain", "kms", "customer")] == [None, "aws:kms", None]
+    assert looks_like_message(bed.content("client"))
+    first = bed.object("plain").version_id
+    bed.plant(f"objects: {{{bed.bucket}/plain: other}}")
+    assert bed.content("plain") == b"other"
+    assert bed.object("plain").version_id != first
+    assert bed.object_or_none("kms") is None
+
+
+@pytest.mark.parametrize("how", ["key", "envelope"])
+def test_an_object_wants_its_key(bed: Bed, how: str) -> None:
+    """AWS's own words where there is none."""
+    with pytest.raises(BadSeed, match=rf"objects.{bed.bucket}/x: NotFoundException: Alias .*alias/none"):
+        bed.plant(f"objects: {{{bed.bucket}/x: {{value: text, {how}: alias/none}}}}")
+
+
+def test_a_bucket_is_somebody_elses(bed: Bed) -> None:
+    """One name is one bucket in all the world."""
+    bed.plant(f"objects: {{{bed.bucket}/x: text}}")
+    other = Bed(str(next(_numbers)))
+    with pytest.raises(BadSeed, match="BucketAlreadyExists"):
+        other.plant(f"objects: {{{bed.bucket}/x: text}}")
 
 
 def test_what_others_deleted_already(bed: Bed) -> None:

@@ -1,5 +1,7 @@
 """Reading the seed file."""
 
+import base64
+
 import pytest
 import yaml
 
@@ -7,6 +9,7 @@ from sidecar.fakeaws.seed import (
     BadSeed,
     KeyItem,
     Kind,
+    ObjectItem,
     ParameterItem,
     Place,
     SecretItem,
@@ -16,6 +19,7 @@ from sidecar.fakeaws.seed import (
     parse_seed,
 )
 
+CUSTOMERS = base64.b64encode(b"k" * 32).decode()
 HERE = ("123456789012", "us-east-1")
 
 
@@ -45,6 +49,12 @@ def _only(text: str) -> object:
         ("secrets: {a: {value: {value: x}}}", SecretItem('{"value": "x"}')),
         ("secrets: {a: {value: x, other: y}}", SecretItem('{"value": "x", "other": "y"}')),
         ("secrets: {a: !!binary AP8=}", SecretItem(b"\x00\xff")),
+        ("objects: {b/k: text}", ObjectItem(b"text")),
+        ("objects: {b/k/l: !!binary AP8=}", ObjectItem(b"\x00\xff")),
+        ("objects: {b/k: {user: app}}", ObjectItem(b'{"user": "app"}')),
+        ("objects: {b/k: {value: x, key: alias/k}}", ObjectItem(b"x", "alias/k")),
+        (f"objects: {{b/k: {{value: x, sse_c: {CUSTOMERS}}}}}", ObjectItem(b"x", None, b"k" * 32)),
+        ("objects: {b/k: {value: x, envelope: alias/k}}", ObjectItem(b"x", None, None, "alias/k")),
         ("keys: {alias/k: disabled}", KeyItem("Disabled")),
         ("keys: {alias/k: }", KeyItem("Enabled")),
         ("keys: {alias/k: {state: pending-deletion}}", KeyItem("PendingDeletion")),
@@ -79,6 +89,8 @@ def test_all_problems_at_once() -> None:
             parameters: {/a: {value: x, typ: y}, /b: {type: String}, /c: {value: x, type: Secure}, /d: }
             secrets: [a]
             keys: {alias/k: broken}
+            objects:
+              {b: x, b/: x, b/1: {value: x, sse: y}, b/2: {value: x, sse_c: a2V5}, b/3: {value: x, key: a, sse_c: b}}
         """)
     assert caught.value.problems == (
         "secret: there is no such section",
@@ -88,6 +100,11 @@ def test_all_problems_at_once() -> None:
         "parameters./c: want one of String, StringList, SecureString; got Secure",
         "parameters./d: want a value, got nothing",
         "secrets: want a mapping from names to values",
+        "objects.b: want a bucket and a key, such as dev-config/app/cert.pem",
+        "objects.b/: want a bucket and a key, such as dev-config/app/cert.pem",
+        "objects.b/1: want one of value, key, sse_c, envelope; got sse",
+        "objects.b/2: sse_c: want 32 bytes in base64",
+        "objects.b/3: want at most one of key, sse_c, envelope",
     )
 
 
@@ -128,7 +145,8 @@ def test_changes_are_what_differs() -> None:
 
 def test_values_are_not_shown() -> None:
     """An item hides its value."""
-    assert "made-up" not in repr(parse_seed("{secrets: {a: made-up}, parameters: {/a: made-up}}"))
+    text = "{secrets: {a: made-up}, parameters: {/a: made-up}, objects: {b/a: made-up}}"
+    assert "made-up" not in repr(parse_seed(text))
 
 
 def test_example_can_be_planted_and_read_by_a_daemon() -> None:

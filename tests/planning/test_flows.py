@@ -30,6 +30,7 @@ CONFIGURATIONS = {
     "decrypted here": f"secrets:\n{secrets('ssm:/p/', 30, decrypt='local')}\n{OFTEN}",
     "ciphertexts": "secrets: {a: 'kms:AQIC', b: 'kms:AQID', c: 'kms:AQID?context=a=1'}\n" + OFTEN,
     "objects": f"secrets:\n{secrets('s3://bucket/k', 30)}\n{OFTEN}",
+    "a customer's key": "secrets: {key: sm:key, a: 's3://bucket/a?sse_c=key', b: 's3://bucket/b'}\n" + OFTEN,
     "secrets": f"secrets:\n{secrets('sm:s/', 45)}\n{OFTEN}",
     "one too many for a batch": f"secrets:\n{secrets('sm:s/', 21)}\n{OFTEN}",
     "stages": "secrets: {a: sm:a?stage=AWSPREVIOUS, b: sm:b?stage=AWSPREVIOUS}\n" + OFTEN,

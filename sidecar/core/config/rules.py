@@ -11,8 +11,9 @@ from sidecar.core.config.document import Path
 from sidecar.core.config.layers import suggestion
 from sidecar.core.config.models import AccessRule, Cache, Config, FileSpec, IdentitySpec, OnChange, SecretSpec, TreeSpec
 from sidecar.core.config.units import duration_text
+from sidecar.core.endpoints import is_private
 from sidecar.core.ports import Decrypt
-from sidecar.core.refs import SourceKind
+from sidecar.core.refs import Ref, SourceKind
 
 
 class Accounts(Protocol):
@@ -73,12 +74,27 @@ def _cache(cache: Cache) -> Iterator[Breach]:
 
 def _secret(path: Path, secret: SecretSpec, config: Config) -> Iterator[Breach]:
     yield from _nobody((*path, "ref"), secret.ref.identity, config)
+    if secret.ref.sse_c:
+        yield from _customer_key((*path, "ref"), secret.ref, config)
     if secret.decrypt is Decrypt.LOCAL and secret.ref.source is not SourceKind.SSM:
         yield Breach((*path, "decrypt"), "want aws: only parameters (ssm:) can be decrypted here", ((*path, "ref"),))
     if secret.ttl is not None:
         yield from _outlives(path, secret.ttl, secret.refresh, config.cache)
     elif secret.refresh is not None:
         yield from _checked_in_time(path, secret.refresh, config.cache)
+
+
+def _customer_key(path: Path, ref: Ref, config: Config) -> Iterator[Breach]:
+    """Want a secret that can hold the key, and a way on which it may travel."""
+    if what := undeclared(ref.sse_c, config.secrets, config.trees):
+        yield Breach(path, f"its sse_c: {what}", (("secrets",), ("trees",)))
+    holder = config.secrets.get(ref.sse_c)
+    if holder is not None and holder.ref.source is SourceKind.S3:
+        yield Breach(path, "its sse_c: want a secret that is no object itself", (("secrets", ref.sse_c),))
+    identity = config.identities.get(ref.identity)
+    if identity and identity.endpoint_url and not is_private(identity.endpoint_url):
+        what = "want an endpoint_url with https:// for its identity: the key of an SSE-C object goes over TLS only"
+        yield Breach(path, what, (("identities", ref.identity, "endpoint_url"),))
 
 
 def _tree(path: Path, tree: TreeSpec, config: Config) -> Iterator[Breach]:

@@ -39,6 +39,21 @@ class Known:
     ("text", "key", "what"),
     [
         ("s3: {max_object: 0}", "s3.max_object", "want more than 0"),
+        (
+            "secrets: {kye: sm:k, a: 's3://bucket/k?sse_c=key'}",
+            "secrets.a",
+            "its sse_c: want a name that stands under secrets or trees, got key; did you mean kye?",
+        ),
+        (
+            "secrets: {key: 's3://bucket/k', a: 's3://bucket/k?sse_c=key'}",
+            "secrets.a",
+            "its sse_c: want a secret that is no object itself",
+        ),
+        (
+            "secrets: {key: sm:k, a: 's3://bucket/k?sse_c=key'}\nidentities: {default: {endpoint_url: 'http://fake'}}",
+            "secrets.a",
+            "want an endpoint_url with https:// for its identity: the key of an SSE-C object goes over TLS only",
+        ),
         ("cache: {refresh: 1s, min_refresh: 2s}", "cache.min_refresh", "want at most cache.refresh, 1s, got 2s"),
         ("cache: {refresh: 1m, ttl: 59s}", "cache.ttl", "want at least cache.refresh, 1m, got 59s"),
         ("secrets: {a: {ref: 'sm:x', ttl: 1m}}", "secrets.a.ttl", "want at least cache.refresh, 5m, got 1m"),
@@ -112,6 +127,8 @@ def test_keys_that_do_not_agree(text: str, key: str, what: str) -> None:
         "{failover: {sm: [default, dr]}, identities: {dr: {}}}",
         "identities: {a: {role_arn: 'arn:aws:iam::111122223333:role/r', external_id: ab}}",
         "access: [{allow: ['*']}]",
+        "secrets: {key: sm:k, a: 's3://bucket/k?sse_c=key'}\nidentities: {default: {endpoint_url: 'http://127.0.0.1:1'}}",
+        "secrets: {a: 's3://bucket/k?sse_c=app/key'}\ntrees: {app: ssm:/app/}",
     ],
 )
 def test_keys_that_agree(text: str) -> None:
