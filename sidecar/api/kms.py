@@ -31,6 +31,7 @@ MOST_DIRECT: Final = 4096
 MOST_ENVELOPE: Final = 1 << 20
 ABOUT: Final = "kms: a request of the app"
 
+_NOT_IN_TIME: Final = f"{ABOUT}: AWS has not answered in time"
 _LARGER: Final = 'Add "envelope": true, for an AWS Encryption SDK message of up to 1 MiB; `sidecar encrypt` takes more.'
 
 
@@ -75,10 +76,12 @@ async def _turn(services: Services, ask: Ask) -> AsyncIterator[Turn]:
     try:
         async with services.patience.busy(deadline):
             yield Turn(services.kms, keys, services.guard.gate(Priority.CALLER, deadline))
-    except (TimeoutError, TimedOut):
+    except TimeoutError:
+        raise WaitEnded(_NOT_IN_TIME) from None
+    except TimedOut:
         if asyncio.get_running_loop().time() < deadline:  # the guard's own patience with one attempt
             raise
-        raise WaitEnded(f"{ABOUT}: AWS has not answered in time") from None
+        raise WaitEnded(_NOT_IN_TIME) from None
 
 
 async def serve_encrypt(services: Services, ask: Ask) -> Answer:

@@ -472,6 +472,16 @@ class TestBadInput:
             assert await scene.refused("generate-data-key", KeyId=elsewhere) == (403, "key-not-found")
         theirs.fake.reset()
 
+    async def test_the_daemon_stops(self, scene: Scene) -> None:
+        """Who waits for KMS is told so, as whoever waits for a value."""
+        key = scene.aws.create_key()
+        scene.aws.fake.fault("slow", operation="GenerateDataKey", seconds=2)
+        waiting = asyncio.Task(scene.do("generate-data-key", KeyId=key))
+        await scene.one.waiting()
+        scene.one.patience.hurry()
+        answer = await waiting
+        assert (answer.status, answer.json["type"]) == (504, "urn:sidecar:problem:wait-ended")
+
     async def test_a_wait_ends(self, scene: Scene) -> None:
         """While KMS does not answer, each caller waits as long as it says, also behind another's data key."""
         key = scene.aws.create_key()

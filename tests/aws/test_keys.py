@@ -1,16 +1,19 @@
 import asyncio
-from collections.abc import Callable
+import base64
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from sidecar.aws import Aws
 from sidecar.aws.errors import BadSignature
-from sidecar.aws.keys import Keys, partition_of
+from sidecar.aws.keys import ALIAS_AGE, Keys, partition_of
 from sidecar.core.config.models import IdentitySpec
 from sidecar.core.errors import BadCiphertext, BadKeyId, KeyDisabled, KeyNotAllowed, Throttled, WrongKey
 from sidecar.core.keys import KeyPattern
-from sidecar.core.ports import KeyService, Priority
+from sidecar.core.ports import Call, KeyService, Priority
 from sidecar.core.quotas import Limits
 from sidecar.core.secret import Plaintext
 from sidecar.engine.guard import Guard
@@ -19,9 +22,21 @@ from tests.aws.gates import OpenGate
 from tests.aws.scripted import ScriptedAws
 from tests.aws_fixtures import AwsAccount
 
+T = TypeVar("T")
 KeysOf = Callable[..., KeyService]
 CONTEXT = (("app", "web"),)
 KMS_THROTTLES = "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls."
+
+
+@dataclass
+class ToldGate(OpenGate):
+    """A gate that asks nobody: it has the answers."""
+
+    answers: list[object] = field(default_factory=list)
+
+    async def send(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:  # noqa: ARG002 -- the port's
+        """Give the next."""
+        return cast("T", self.answers.pop(0))
 
 
 @pytest.fixture
@@ -83,6 +98,21 @@ class TestOperations:
         dollars = registry.get_sample_value("sidecar_aws_cost_dollars_total", {"service": "kms"})
         assert dollars == pytest.approx(3 * 0.15 / 10_000)
         assert BadSignature.label == "bad_signature"
+
+    async def test_a_pair_costs_by_its_size(
+        self, scripted_room: Aws, script: ScriptedAws, gate: OpenGate, registry: CollectorRegistry
+    ) -> None:
+        """What RSA encrypts and decrypts is as long as its key: 2,048 bits cost as symmetric keys do, others more."""
+        scripted_room.identity("default").known_account = "111122223333"
+        keys, oaep = scripted_room.keys("default"), "RSAES_OAEP_SHA_256"
+        for size in (256, 384):
+            blob = base64.b64encode(bytes(size)).decode()
+            script.say("Encrypt", {"KeyId": "arn", "CiphertextBlob": blob})
+            script.say("Decrypt", {"KeyId": "arn", "Plaintext": "AAAA"})
+            await keys.encrypt("k", Plaintext(b"x"), gate, algorithm=oaep)
+            await keys.decrypt(bytes(size), gate, key_id="k", algorithm=oaep)
+        dollars = registry.get_sample_value("sidecar_aws_cost_dollars_total", {"service": "kms"})
+        assert dollars == pytest.approx(2 * (0.15 - 0.03) / 10_000)  # the rest is counted where requests are sent
 
     async def test_reads_public_keys(self, scripted_room: Aws, script: ScriptedAws, gate: OpenGate) -> None:
         """With what they are for, and a quota of their own."""
@@ -164,6 +194,32 @@ class TestAllowedKeys:
         for pattern in ("arn:aws:kms:*:999999999999:*", f"arn:aws:kms:us-east-1:{aws.id}:*"):
             with pytest.raises(KeyNotAllowed):
                 await keys_of(pattern).decrypt(sealed.blob, gate)
+
+    async def test_a_key_is_asked_in_its_own_region(self, keys_of: KeysOf, aws: AwsAccount, gate: OpenGate) -> None:
+        """Its ARN says which, also where the ciphertext does not say whose it is."""
+        kms = aws.client("kms", "us-east-1")
+        key = kms.create_key()["KeyMetadata"]["Arn"]
+        blob = kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+        assert (await keys_of(key).decrypt(blob, gate)).plaintext.reveal() == b"x"
+        assert gate.calls[-1].scope.region == "us-east-1"
+        assert (await keys_of().decrypt(blob, gate, region="us-east-1")).key == key
+
+    @pytest.mark.looptime
+    async def test_an_alias_is_looked_at_again(self, metrics: Metrics) -> None:
+        """After five minutes: nothing tells that it moved."""
+        aws = Aws({"default": IdentitySpec(region="eu-west-1")}, {}, metrics)
+        identity = aws.identity("default")
+        identity.known_account = "111122223333"
+        key = "arn:aws:kms:eu-west-1:111122223333:key/{}".format
+        keys, gate = (
+            Keys(identity, [KeyPattern(key(1)), KeyPattern(key(2))], metrics),
+            ToldGate(answers=[key(1), key(3)]),
+        )
+        assert await keys.admits("alias/app", gate)
+        await asyncio.sleep(ALIAS_AGE - 1)
+        assert await keys.admits("alias/app", gate)
+        await asyncio.sleep(1)
+        assert not await keys.admits("alias/app", gate)
 
     async def test_an_empty_list_allows_nothing(self, room: Aws, metrics: Metrics, gate: OpenGate) -> None:
         """And asks nothing."""

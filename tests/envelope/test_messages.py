@@ -173,6 +173,23 @@ class SlowKeys(Keys):
         return Opened(key_id or "", Plaintext(b"k" * 32))
 
 
+async def test_a_data_key_of_another_key_than_the_message_says(messages: Messages, metrics: Metrics) -> None:
+    """However that came about, it is not used."""
+    key = "arn:aws:kms:eu-west-1:111122223333:key/1"
+
+    class Wrong(SlowKeys):
+        """KMS that opens with another key."""
+
+        async def decrypt(self, *_asked: object, **_more: object) -> Opened:
+            """Open."""
+            return Opened(f"{key}2", Plaintext(b"k" * 32))
+
+    identity = Aws({"default": IdentitySpec(region="eu-west-1")}, {}, metrics).identity("default")
+    sealed = sdk.seal_message(b"x", DataKey(key, Plaintext(b"k" * 32), b"w"), ())
+    with pytest.raises(Undecryptable, match="another key than the message names"):
+        await messages.open(sealed, Wrong(identity, None, metrics), OpenGate())
+
+
 @pytest.mark.looptime
 async def test_nobody_waits_longer_than_it_may_behind_another(
     messages: Messages, metrics: Metrics, registry: CollectorRegistry

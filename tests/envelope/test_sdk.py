@@ -62,6 +62,16 @@ def test_a_message_with_a_thousand_data_keys() -> None:
         sdk.needs_of(sealed[:count] + (1000).to_bytes(2) + one_key * 1000, "kms:x")
 
 
+def test_frames_are_large() -> None:
+    """64 KiB: a large message is hardly longer than what is in it."""
+    assert len(message(b"x" * 200_000)) - 200_000 < 500
+
+
+def test_data_keys_of_others_are_none_of_ours() -> None:
+    """Whatever name stands there for the key."""
+    assert sdk.needs_of(message().replace(b"aws-kms", b"our-hsm"), "kms:x").data_keys == ()
+
+
 @pytest.mark.parametrize("frame", [0, 128, 4096], ids=["unframed", "several frames", "one frame"])
 @pytest.mark.parametrize("algorithm", [each for each in Algorithm if each.allowed], ids=lambda each: each.name)
 def test_where_a_message_ends(algorithm: Algorithm, frame: int) -> None:
