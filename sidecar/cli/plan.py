@@ -18,7 +18,7 @@ from sidecar.planning.plan import TREE_SIZE, OperationPlan, Plan, QuotaPlan, Wis
 
 LEFT_OUT = (
     "Left out: values on demand, changes, failures, credentials (STS), free tiers; every parameter is taken for a "
-    "SecureString and for a standard one."
+    "SecureString and for a standard one, every object for one under SSE-KMS."
 )
 
 

@@ -25,6 +25,11 @@ class Plaintext:
         """Give the bytes themselves."""
         return self._value
 
+    @property
+    def size(self) -> int:
+        """How many bytes of memory it takes: to keep within bounds by, to show to nobody."""
+        return len(self._value)
+
     def __repr__(self) -> str:
         """Hide the bytes and their length."""
         return "Plaintext(***)"

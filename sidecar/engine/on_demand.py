@@ -33,7 +33,8 @@ class OnDemandValues:
 
     def evict(self) -> None:
         """Let the least recently used go where there are too many, and the idle; not those just being fetched."""
-        for ref in self.store.crowd(self.settings.max_entries, self.settings.idle):
+        settings = self.settings
+        for ref in self.store.crowd(settings.max_entries, settings.idle, settings.max_bytes):
             entry = self.store.get(ref)
             if entry and ref not in self.checks.flights:
                 self.checks.drop(entry)

@@ -73,6 +73,12 @@ class Entry:
     used_at: float = 0.0  # trust time of the last read of an on-demand value
     spellings: tuple[Ref, ...] = ()  # other references that turned out to be this value
 
+    @property
+    def size(self) -> int:
+        """How many bytes of plaintext it holds."""
+        held = self.held.secret.plaintext.size if self.held else 0
+        return held + (self.previous.secret.plaintext.size if self.previous else 0)
+
     def look(self, now: float) -> Lookup:
         """Decide what a reader gets at this trust time."""
         return freshness(self.held, self.trouble, self.policy, now)
@@ -143,12 +149,24 @@ class Store:
             del self._on_demand[entry.ref]
             self._on_demand[entry.ref] = None
 
-    def crowd(self, most: int, idle: float) -> list[Ref]:
-        """Name the on-demand values that must go: beyond `most`, or not asked for in `idle` seconds."""
-        surplus, limit = len(self._on_demand) - most, self.clock.trust() - idle
+    def crowd(self, most: int, idle: float, room: int) -> list[Ref]:
+        """Name the on-demand values that must go: beyond `most`, or `room` bytes, or not asked for in `idle` seconds.
+
+        The newest has room whatever its size: somebody waits for it.
+        """
+        surplus, limit = max(len(self._on_demand) - most, self._beyond(room)), self.clock.trust() - idle
         oldest_first = enumerate(self._on_demand)
         goes = takewhile(lambda nth: nth[0] < surplus or self._entries[nth[1]].used_at < limit, oldest_first)
         return [ref for _, ref in goes]
+
+    def _beyond(self, room: int) -> int:
+        """Count the oldest on-demand values for which there is no room."""
+        taken = 0
+        for newer, ref in enumerate(reversed(self._on_demand)):
+            taken += self._entries[ref].size
+            if taken > room and newer:
+                return len(self._on_demand) - newer
+        return 0
 
     def settle(self, ref: Ref, answer: Revision | Secret | Failure) -> Settled:
         """Write what a check brought for `ref`; the only place that does.

@@ -231,7 +231,7 @@ def check(lab: Laboratory) -> None:
         entry_or_none = engine.store.get(declared.ref.whole)
         assert entry_or_none is not None
         assert entry_or_none.kind is not Kind.ON_DEMAND
-    assert {entry.ref for entry in engine.store if entry.kind is Kind.ON_DEMAND} == set(engine.store.crowd(0, 0))
+    assert {entry.ref for entry in engine.store if entry.kind is Kind.ON_DEMAND} == set(engine.store.crowd(0, 0, 0))
     assert sum(1 for _ in engine.readings.secrets()) >= len(engine.catalogue)
     assert not engine.refresher.stalled()
 

@@ -29,6 +29,17 @@ async def test_on_demand_values_are_bounded() -> None:
         assert len(lab.source.fetches) + len(lab.source.probes) == fetches
 
 
+async def test_large_values_are_bounded() -> None:
+    """Beyond max_bytes the least recently used go within a second."""
+    async with laboratory() as lab:
+        lab.declare(on_demand=OnDemand(max_bytes=250))
+        for n in range(4):
+            lab.source.put(ssm(f"/{n}"), b"x" * 100)
+            await lab.engine.resolver.get(lab.engine.resolver.open(ssm(f"/{n}")), within(1))
+        await asyncio.sleep(1)
+        assert [str(entry.ref) for entry in lab.engine.store] == ["ssm:/2", "ssm:/3"]
+
+
 async def test_a_flood_is_bounded_at_once() -> None:
     """A thousand refs in one moment leave no more than fit behind; those being fetched are not taken away."""
     async with laboratory(polling=False) as lab:

@@ -156,7 +156,7 @@ async def test_spellings_held_apart_merge(store: Store) -> None:
     hold(store, arn)
     store.settle(arn, secret(ref=DB))
     assert store.get(arn) is named
-    assert (named.kind, len(store), store.crowd(most=0, idle=0)) == (Kind.DECLARED, 1, [])
+    assert (named.kind, len(store), store.crowd(most=0, idle=0, room=0)) == (Kind.DECLARED, 1, [])
 
 
 async def test_the_keenest_of_merged_declarations_decides(store: Store) -> None:
@@ -199,7 +199,18 @@ async def test_the_least_recently_used_goes_first(store: Store) -> None:
     entries = [hold(store, ssm(f"/{n}"), Kind.ON_DEMAND) for n in range(3)]
     hold(store, DB)
     store.touch(entries[0])
-    assert store.crowd(most=2, idle=3600) == [ssm("/1")]
+    assert store.crowd(most=2, idle=3600, room=99) == [ssm("/1")]
+
+
+async def test_what_has_no_room_goes(store: Store) -> None:
+    """The oldest until the rest fits, the version before counted too; the newest has room whatever its size."""
+    for name, value in (("/1", b"x" * 40), ("/2", b"x" * 40), ("/3", b"x" * 50)):
+        hold(store, ssm(name), Kind.ON_DEMAND)
+        store.settle(ssm(name), secret(value, ref=ssm(name)))
+    told = [[str(ref.id) for ref in store.crowd(9, 3600, room)] for room in (130, 129, 90, 89, 50, 10)]
+    assert told == [[], ["/1"], ["/1"], ["/1", "/2"], ["/1", "/2"], ["/1", "/2"]]
+    store.settle(ssm("/3"), secret(b"y", "2", ref=ssm("/3")))
+    assert [str(ref.id) for ref in store.crowd(9, 3600, 90)] == ["/1", "/2"]
 
 
 async def test_the_idle_go(store: Store) -> None:
@@ -209,7 +220,7 @@ async def test_the_idle_go(store: Store) -> None:
     await asyncio.sleep(3000)
     store.touch(first)
     await asyncio.sleep(601)
-    assert store.crowd(most=10, idle=3600) == [ssm("/2")]
+    assert store.crowd(most=10, idle=3600, room=99) == [ssm("/2")]
 
 
 async def test_a_suspend_ages_what_is_held(store: Store, clock: FakeClock) -> None:

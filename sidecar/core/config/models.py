@@ -131,6 +131,10 @@ class OnDemand(Section):
     max_entries: Count = Field(
         1000, description="So many are kept; the least recently used go first, declared ones never."
     )
+    max_bytes: Size = Field(
+        64 * 2**20,
+        description="All of them together hold about so much, counted once a second; the same ones go first.",
+    )
     idle: Interval = Field(HOUR, description="Dropped, and asked of AWS no more, when nobody wanted it for so long.")
 
 

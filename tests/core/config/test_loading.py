@@ -65,7 +65,7 @@ def test_reads_everything() -> None:
         "app": TreeSpec(Tree("/prod/app")),
         "slow": TreeSpec(Tree("/prod/slow"), refresh=600.0, decrypt=Decrypt.LOCAL),
     }
-    assert config.on_demand.model_dump() == {"allow": (), "max_entries": 5, "idle": "2h"}
+    assert config.on_demand.model_dump() == {"allow": (), "max_entries": 5, "max_bytes": "64MiB", "idle": "2h"}
     assert (config.cache.refresh, config.cache.ttl, config.cache.negative_ttl) == (2.0, 3600.0, 0.25)
     assert config.listen.unix == Unix(path="app.sock", mode=0o600, group="app")
     assert config.listen.ops == Address("::1", 0)

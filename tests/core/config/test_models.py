@@ -27,7 +27,7 @@ def test_defaults() -> None:
     assert Config() == Config(
         secrets={},
         trees={},
-        on_demand=OnDemand(allow=("*",), max_entries=1000, idle=3600.0),
+        on_demand=OnDemand(allow=("*",), max_entries=1000, max_bytes=64 * 2**20, idle=3600.0),
         cache=Cache(
             refresh=300.0,
             min_refresh=1.0,

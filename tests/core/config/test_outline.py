@@ -29,6 +29,7 @@ def test_every_scalar_at_a_fixed_path_has_a_variable() -> None:
     """Lists and mappings with free names have none, except the identity that always exists."""
     assert list(variables()) == [
         "SIDECAR_ON_DEMAND__MAX_ENTRIES",
+        "SIDECAR_ON_DEMAND__MAX_BYTES",
         "SIDECAR_ON_DEMAND__IDLE",
         "SIDECAR_CACHE__REFRESH",
         "SIDECAR_CACHE__MIN_REFRESH",
