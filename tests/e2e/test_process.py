@@ -27,6 +27,7 @@ from tests.e2e.processes import (
 OPTIONAL = (
     "aws_encryption_sdk",
     "boto3",
+    "cryptography",
     "flask",
     "jinja2",
     "moto",
