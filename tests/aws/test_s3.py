@@ -392,8 +392,8 @@ class Pocket:
         raise self.content
 
 
-class TestCustomerKeys:
-    """SSE-C."""
+class CustomerKeys:
+    """SSE-C, whichever AWS answers."""
 
     @pytest.fixture
     def pocket(self) -> Pocket:
@@ -433,7 +433,6 @@ class TestCustomerKeys:
         assert (value(fetched), fetched.revision.version) == (b"value", probed.version)
         assert pocket.asked == ["app/key"] * 2
         assert gate.calls[-1].charges == (Charge("s3.GetObject"),)
-        assert CUSTOMERS.decode() not in str(aws.fake.requests())
 
     async def test_a_new_key_makes_the_object_be_read_anew(
         self, source: Source, aws: AwsAccount, gate: OpenGate, pocket: Pocket
@@ -454,16 +453,6 @@ class TestCustomerKeys:
             assert isinstance(answer, AccessDenied)
             assert "under another key than the secret app/key holds" in answer.mend
 
-    async def test_a_refusal_without_a_key_says_nothing_of_one(
-        self, source: Source, aws: AwsAccount, gate: OpenGate
-    ) -> None:
-        """It is as it ever was."""
-        aws.put_object("db", b"value")
-        aws.fake.deny("s3:GetObject")
-        answer = (await source.fetch([ref_to(aws, "db")], gate))[ref_to(aws, "db")]
-        assert isinstance(answer, AccessDenied)
-        assert "another key" not in answer.mend
-
     async def test_a_key_where_none_belongs_and_none_where_one_does(
         self, source: Source, aws: AwsAccount, gate: OpenGate
     ) -> None:
@@ -476,6 +465,34 @@ class TestCustomerKeys:
         for answer in await both(source, ref, gate):
             assert isinstance(answer, BadCustomerKey)
             assert "Leave ?sse_c= out" in answer.mend
+
+
+class TestCustomerKeysAgainstMiniStack(CustomerKeys):
+    """Another's fake."""
+
+    @pytest.fixture
+    def aws(self, ministack: AwsAccount) -> AwsAccount:
+        """Ask MiniStack."""
+        return ministack
+
+
+class TestCustomerKeys(CustomerKeys):
+    """Our own fake, and what only it can show."""
+
+    async def test_no_key_is_in_the_fakes_journal(self, source: Source, aws: AwsAccount, gate: OpenGate) -> None:
+        """It keeps names and outcomes."""
+        await both(source, self.put(aws), gate)
+        assert CUSTOMERS.decode() not in str(aws.fake.requests())
+
+    async def test_a_refusal_without_a_key_says_nothing_of_one(
+        self, source: Source, aws: AwsAccount, gate: OpenGate
+    ) -> None:
+        """It is as it ever was."""
+        aws.put_object("db", b"value")
+        aws.fake.deny("s3:GetObject")
+        answer = (await source.fetch([ref_to(aws, "db")], gate))[ref_to(aws, "db")]
+        assert isinstance(answer, AccessDenied)
+        assert "another key" not in answer.mend
 
     @pytest.mark.parametrize(
         ("content", "told"),
