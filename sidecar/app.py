@@ -5,12 +5,13 @@ Must not hold logic of its own: it wires, and keeps the order of the start and t
 
 import asyncio
 import functools
+import os
 import random
 import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from sidecar.api.peers import peers_known
 from sidecar.api.permits import Permits
 from sidecar.api.server import Interface
 from sidecar.api.services import Kms, Services
-from sidecar.api.sockets import UnixListener, bind_next_tcp, bind_tcp, bind_unix
+from sidecar.api.sockets import Handed, UnixListener, adopt_unix, bind_next_tcp, bind_tcp, bind_unix
 from sidecar.aws import Aws
 from sidecar.core.access import Declared, Globs, build_access
 from sidecar.core.config.models import Config, Fleet, Listen
@@ -34,6 +35,7 @@ from sidecar.core.files import FileReading
 from sidecar.core.outlook import SLOW_START, Outlook
 from sidecar.core.ports import Gate, Priority
 from sidecar.core.quotas import Scope
+from sidecar.engine.clock import monotonic_usec
 from sidecar.footprint import give_back_code, spare_from_collection
 from sidecar.household import Household, identities_of, limits_of
 from sidecar.planning.plan import foresee
@@ -42,6 +44,7 @@ from sidecar.telemetry.logs import set_up_logs
 
 if TYPE_CHECKING:
     from sidecar.outputs.files import Files, Prepared  # at run time only where there are files
+    from sidecar.systemd import Systemd  # at run time only where it started us
 
 log = structlog.get_logger()
 
@@ -65,11 +68,13 @@ class Listeners:
     ops: socket.socket | None
 
     @classmethod
-    def bind(cls, listen: Listen, *, any_ops_port: bool) -> "Listeners":
-        """Bind both; raises BindError."""
+    def bind(cls, listen: Listen, *, any_ops_port: bool, handed: Handed) -> "Listeners":
+        """Bind both, but those that were opened for us; raises BindError."""
         bind_ops = bind_next_tcp if any_ops_port else bind_tcp
-        ops = bind_ops(listen.ops) if listen.ops else None
+        ops = handed.ops or (bind_ops(listen.ops) if listen.ops else None)
         try:
+            if handed.unix:
+                return cls(adopt_unix(handed.unix), ops)
             return cls(bind_unix(listen.unix.path, mode=listen.unix.mode, group=listen.unix.group), ops)
         except BaseException:
             if ops:
@@ -107,12 +112,15 @@ class App:
         load: Callable[[], Config],
         any_ops_port: bool = False,
         on_bound: Callable[[Bound], None] = lambda _bound: None,
+        systemd: "Systemd | None" = None,
     ) -> None:
-        """Take the configuration, how to read it anew on SIGHUP, and whom to tell where it listens."""
+        """Take the configuration, how to read it anew on SIGHUP, and whom to tell where it listens and how it fares."""
         self._config = config
         self._load = load
         self._any_ops_port = any_ops_port
         self._on_bound = on_bound
+        self._systemd = systemd
+        self._handed = systemd.handed if systemd else Handed()
         self._stop = asyncio.Event()
         self._reading = asyncio.Lock()  # the last of two reloads wins
         self._discovered: Mapping[Scope, Mapping[str, float]] = {}
@@ -124,7 +132,7 @@ class App:
         permits, files = build_permits(self._config), prepare_files(self._config)
         metrics = Metrics(CollectorRegistry())  # at zero before anything can be asked
         self._house = Household(self._config, metrics)
-        listeners = Listeners.bind(self._config.listen, any_ops_port=self._any_ops_port)
+        listeners = Listeners.bind(self._config.listen, any_ops_port=self._any_ops_port, handed=self._handed)
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._build(metrics, permits)
@@ -167,6 +175,7 @@ class App:
         self._listen_to_signals()
         where = listeners.bound
         log.info(events.DAEMON_STARTED, version=__version__, socket=where.unix, ops=where.ops)
+        tell_inherited(self._handed, where)
         tell_warnings(self._config)
         outlook = self._services.outlook
         if outlook.start_seconds > SLOW_START:
@@ -177,10 +186,13 @@ class App:
         leases = self._tasks.create_task(self._leasing.run(), name="leases") if self._leasing else None
         self._tasks.create_task(self._engine.refresher.run(), name="refresher")
         self._tasks.create_task(self._tell_readiness(), name="readiness")
+        self._keep_systemd_told()
         await self._keep_files(files)
         self._discover()
         self._on_bound(where)
         await self._stop.wait()
+        if self._systemd:
+            self._systemd.stopping()
         await interface.drain()
         if self._leasing and leases:
             leases.cancel()
@@ -197,14 +209,39 @@ class App:
     async def _reload(self) -> None:
         """Read the configuration anew, in a thread: 10,000 secrets take 0.2 s, in which callers are served."""
         async with self._reading:
-            try:
-                await self._adopt(await asyncio.to_thread(self._load))
-            except ConfigError as error:  # nothing has changed
-                problems = [str(problem) for problem in error.problems]
-                log.error(events.CONFIG_REJECTED, problems=problems, mend=error.mend)  # noqa: TRY400 -- a slip in a file
-            except Exception as error:  # a fault of ours in reading it must not end what apps live on
-                problems = [f"a fault of the program in reading it: {type(error).__name__}"]
-                log.exception(events.CONFIG_REJECTED, problems=problems, mend=_REPORT)
+            if self._systemd:
+                self._systemd.reloading()
+            is_adopted = await self._read_anew()
+            if self._systemd:
+                self._systemd.reloaded(is_adopted=is_adopted)
+
+    async def _read_anew(self) -> bool:
+        try:
+            await self._adopt(await asyncio.to_thread(self._load))
+        except ConfigError as error:  # nothing has changed
+            problems = [str(problem) for problem in error.problems]
+            log.error(events.CONFIG_REJECTED, problems=problems, mend=error.mend)  # noqa: TRY400 -- a slip in a file
+        except Exception as error:  # a fault of ours in reading it must not end what apps live on
+            problems = [f"a fault of the program in reading it: {type(error).__name__}"]
+            log.exception(events.CONFIG_REJECTED, problems=problems, mend=_REPORT)
+        else:
+            return True
+        return False
+
+    def _keep_systemd_told(self) -> None:
+        """Say that the sockets serve, and from now on how the secrets stand, where somebody wants to hear it."""
+        if self._systemd is None:
+            return
+        from sidecar.systemd import Health  # noqa: PLC0415 -- only where it started us
+
+        refresher, readings = self._engine.refresher, self._engine.readings
+        health = Health(
+            healthy=lambda: not refresher.stalled(),
+            states=lambda: (gauge.state.name.lower() for gauge in readings.gauges()),
+            missing=lambda: ((each.name, each.reason) for each in readings.unready()),
+        )
+        self._systemd.ready()
+        self._tasks.create_task(self._systemd.keep_told(health), name="systemd")
 
     async def _adopt(self, config: Config) -> None:
         """Take a changed configuration in; raises ConfigError before anything has changed."""
@@ -320,8 +357,26 @@ def main(
     any_ops_port: bool = False,
     on_bound: Callable[[Bound], None] = lambda _bound: None,
 ) -> None:
-    """Run a daemon until it is told to end; raises what `App.run` raises."""
-    uvloop.run(App(config, load=load, any_ops_port=any_ops_port, on_bound=on_bound).run())
+    """Run a daemon until it is told to end; raises what `App.run` and `under_systemd` raise."""
+    systemd = under_systemd(os.environ)
+    uvloop.run(App(config, load=load, any_ops_port=any_ops_port, on_bound=on_bound, systemd=systemd).run())
+
+
+def under_systemd(environ: MutableMapping[str, str]) -> "Systemd | None":
+    """Take over what systemd says and hands over, where it started us; raises BadHandoverError."""
+    if not environ.keys() & {"NOTIFY_SOCKET", "LISTEN_FDS"}:
+        return None
+    from sidecar.systemd import take_over  # noqa: PLC0415 -- only where it started us
+
+    return take_over(environ, monotonic_usec)
+
+
+def tell_inherited(handed: Handed, where: Bound) -> None:
+    """Say which sockets were opened for us, as the configuration's do not count then."""
+    if handed.unix:
+        log.info(events.SOCKET_INHERITED, listener="unix", where=where.unix, ignored="listen.unix")
+    if handed.ops:
+        log.info(events.SOCKET_INHERITED, listener="ops", where=where.ops, ignored="listen.ops")
 
 
 def tell_warnings(config: Config) -> None:

@@ -5,6 +5,7 @@ Each request goes from route to answer in one place, where it is counted, writte
 
 import asyncio
 import socket
+import sys
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
@@ -156,6 +157,14 @@ def _connection(request: BaseRequest) -> Connection:
     return connection
 
 
+async def _serve_unix(front: Front, listening: socket.socket) -> asyncio.Server:
+    """Serve a socket whose file is the listener's to remove; since Python 3.13 event loops would do so themselves."""
+    serve = asyncio.get_running_loop().create_unix_server
+    if sys.version_info >= (3, 13):
+        return await serve(front, sock=listening, backlog=BACKLOG, cleanup_socket=False)
+    return await serve(front, sock=listening, backlog=BACKLOG)
+
+
 @dataclass(slots=True)
 class Interface:
     """All that local programs, probes and scrapes can talk to."""
@@ -166,7 +175,7 @@ class Interface:
     async def serve_unix(self, listener: UnixListener) -> None:
         """Serve everything on the app's socket, from now on."""
         front = Front(Listener.UNIX, Router(routes.UNIX), self.services)
-        server = await asyncio.get_running_loop().create_unix_server(front, sock=listener.socket, backlog=BACKLOG)
+        server = await _serve_unix(front, listener.socket)
         self._fronts.append((front, server, listener))
 
     async def serve_ops(self, listener: socket.socket) -> None:

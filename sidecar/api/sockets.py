@@ -43,16 +43,34 @@ class UnixListener:
     socket: socket.socket
     device: int
     inode: int
+    inherited: bool = False  # somebody else has opened it, and keeps it for the next daemon
 
     def remove(self) -> None:
         """Remove the file unless another has taken its place. To be called before the socket is closed.
 
         The open socket keeps its inode's number from being given to another file, so that the comparison holds.
         """
+        if self.inherited:
+            return
         with suppress(OSError):
             found = os.lstat(self.path)
             if (found.st_dev, found.st_ino) == (self.device, self.inode):
                 os.unlink(self.path)  # noqa: PTH108 -- beside lstat: the same words for the same file
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Listening sockets that were opened before we came: they are served as they are."""
+
+    unix: socket.socket | None = None
+    ops: socket.socket | None = None
+
+
+def adopt_unix(listening: socket.socket) -> UnixListener:
+    """Serve a socket that somebody else has opened: its file is neither replaced, given another mode, nor removed."""
+    name = listening.getsockname()
+    path = "@" + os.fsdecode(name[1:]) if isinstance(name, bytes) else str(name)
+    return UnixListener(path, listening, device=0, inode=0, inherited=True)
 
 
 def bind_unix(path: str, *, mode: int, group: int | str | None = None) -> UnixListener:

@@ -11,6 +11,8 @@ DAEMON_STOPPED: Final = "daemon_stopped"
 DAEMON_CRASHED: Final = "daemon_crashed"
 SUSPEND_NOTICED: Final = "suspend_noticed"
 HARDENING_FAILED: Final = "hardening_failed"
+SOCKET_INHERITED: Final = "socket_inherited"
+SYSTEMD_LOST: Final = "systemd_lost"
 
 # Configuration
 CONFIG_WARNED: Final = "config_warned"

@@ -14,6 +14,7 @@ import pytest
 from sidecar.api.sockets import (
     AddressTaken,
     UnixListener,
+    adopt_unix,
     allow_connections,
     bind_next_tcp,
     bind_tcp,
@@ -274,3 +275,14 @@ def test_connections_are_as_many_as_the_system_lets_there_be() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (raised, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_socket_that_was_opened_for_us_is_left_as_it_is(tmp_path: Path) -> None:
+    """Its file stays; an abstract one is named as people write it."""
+    with socket.socket(socket.AF_UNIX) as opened, socket.socket(socket.AF_UNIX) as abstract:
+        opened.bind(str(tmp_path / "s"))
+        listener = adopt_unix(opened)
+        listener.remove()
+        assert (listener.path, (tmp_path / "s").is_socket()) == (str(tmp_path / "s"), True)
+        abstract.bind("\0sidecar-test")
+        assert adopt_unix(abstract).path == "@sidecar-test"

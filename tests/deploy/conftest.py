@@ -42,3 +42,9 @@ def promtool() -> str:
 def jq() -> str:
     """Give jq, which the queries of the docs are for."""
     return shutil.which("jq") or missing("jq is not installed: apt-get install jq")
+
+
+@pytest.fixture(scope="session")
+def systemd_analyze() -> str:
+    """Give systemd-analyze, which Debian's package systemd brings."""
+    return shutil.which("systemd-analyze") or missing("systemd-analyze is not installed: apt-get install systemd")

@@ -43,6 +43,7 @@ OPTIONAL = (
     "sidecar.fleet",
     "sidecar.outputs",
     "sidecar.settings",
+    "sidecar.systemd",
     "werkzeug",
 )
 """What a daemon does not need that keeps secrets and parameters fresh: each costs megabytes.
