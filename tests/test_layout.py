@@ -16,6 +16,7 @@ ELSEWHERE = {
     "engine/engine.py": "puts the room together; every test of it begins with tests/engine/world.py",
     "engine/policies.py": "tests/engine/test_declarations.py sees what becomes of the settings",
     "household.py": "puts rooms together, for the daemon and for `sidecar exec`; tests/e2e runs both as processes",
+    "planning/purposes.py": "names and tables; tests/planning/test_grants.py meets each of them",
     "telemetry/exposition.py": "tests/telemetry/test_metrics.py reads what it renders",
 }
 """Modules without tests of their own name, and why; those that define nothing need no reason."""

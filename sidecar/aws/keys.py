@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from sidecar.aws import kms
 from sidecar.aws.errors import BadSignature
 from sidecar.aws.identities import Identity, Question
+from sidecar.core.arns import partition_of
 from sidecar.core.errors import BadCiphertext, KeyNotAllowed, SecretError
 from sidecar.core.keys import (
     RSA_2048_BYTES,
@@ -234,10 +235,3 @@ class OwnKeys(Keys):
         """Admit every key: AWS decides."""
         check_key_id(key_id)
         return True
-
-
-def partition_of(region: str) -> str:
-    """Name the partition of a region, as ARNs spell it."""
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"

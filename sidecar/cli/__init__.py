@@ -20,6 +20,7 @@ _MODULES: Final = {
     "refresh": "sidecar.cli.refresh",
     "watch": "sidecar.cli.watch",
     "plan": "sidecar.cli.plan",
+    "policy": "sidecar.cli.policy",
     "config": "sidecar.cli.config",
     "version": "sidecar.cli.version",
 }

@@ -64,3 +64,11 @@ class Arn:
             msg = f"this is no ARN of a {kind}"
             raise BadRef(msg)
         return name
+
+
+def partition_of(region: str) -> str:
+    """Name the partition of a region, as ARNs spell it."""
+    return next((partition for start, partition in _PARTITIONS.items() if region.startswith(start)), "aws")
+
+
+_PARTITIONS: Final = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}

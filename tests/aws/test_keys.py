@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from sidecar.aws import Aws
 from sidecar.aws.errors import BadSignature
-from sidecar.aws.keys import ALIAS_AGE, Keys, partition_of
+from sidecar.aws.keys import ALIAS_AGE, Keys
 from sidecar.core.config.models import IdentitySpec
 from sidecar.core.errors import BadCiphertext, BadKeyId, KeyDisabled, KeyNotAllowed, Throttled, WrongKey
 from sidecar.core.keys import KeyPattern
@@ -266,15 +266,6 @@ class TestAllowedKeys:
         before = gate.operations.count("DescribeKey")
         await keys.admits("alias/a0", gate)
         assert gate.operations.count("DescribeKey") == before + 1
-
-
-def test_regions_have_partitions() -> None:
-    """China and GovCloud spell their ARNs in their own way."""
-    assert [partition_of(region) for region in ("eu-west-1", "cn-north-1", "us-gov-west-1")] == [
-        "aws",
-        "aws-cn",
-        "aws-us-gov",
-    ]
 
 
 async def test_a_role_says_in_which_partition_and_account_it_is(metrics: Metrics, gate: OpenGate) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.core.arns import Arn
+from sidecar.core.arns import Arn, partition_of
 from sidecar.core.errors import BadRef
 
 SECRET = Arn("aws", "secretsmanager", "eu-west-1", "111122223333", "secret:prod/db-AbCdEf")
@@ -65,3 +65,12 @@ def test_a_name_is_enough_only_in_the_same_account_and_region() -> None:
     assert not SECRET.is_within("444455556666", "eu-west-1")
     assert not SECRET.is_within("111122223333", "us-east-1")
     assert Arn.parse("arn:aws:ssm:eu-west-1::parameter/aws/x").is_within("111122223333", "eu-west-1")
+
+
+def test_regions_have_partitions() -> None:
+    """China and GovCloud spell their ARNs in their own way."""
+    assert [partition_of(region) for region in ("eu-west-1", "cn-north-1", "us-gov-west-1")] == [
+        "aws",
+        "aws-cn",
+        "aws-us-gov",
+    ]
