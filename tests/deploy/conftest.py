@@ -48,3 +48,9 @@ def jq() -> str:
 def systemd_analyze() -> str:
     """Give systemd-analyze, which Debian's package systemd brings."""
     return shutil.which("systemd-analyze") or missing("systemd-analyze is not installed: apt-get install systemd")
+
+
+@pytest.fixture(scope="session")
+def docker_compose() -> str:
+    """Give docker-compose, which Debian's package of this name brings."""
+    return shutil.which("docker-compose") or missing("docker-compose is not installed: apt-get install docker-compose")
