@@ -26,6 +26,8 @@ ACROSS = {
     "engine/test_invariants.py": "the engine as a whole, whatever happens",
     "bench": "the benchmarks, which are no part of the program",
     "deploy": "what ships beside the program: the chart, the rules, the dashboard",
+    "planning/test_enforcement.py": "the printed policies, enforced on what the daemon asks",
+    "planning/test_evaluator.py": "who judges the policies there",
     "test_docs.py": "the documents",
     "test_layout.py": "the tests themselves",
     "e2e": "the program as a whole, as a process",

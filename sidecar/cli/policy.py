@@ -16,7 +16,7 @@ from sidecar.core.keys import check_key_id
 from sidecar.core.refs import DEFAULT_IDENTITY
 from sidecar.planning.counterparts import secret_policy, trust
 from sidecar.planning.grants import build_needs
-from sidecar.planning.key_policies import KeyPolicyKind, KeyWish, key_policy
+from sidecar.planning.key_policies import KeyPolicyKind, KeyWish, doubts, key_policy
 from sidecar.planning.keyrings import Known, OneKey
 from sidecar.planning.places import ACCOUNT, REGION, Unsaid, World, place_of
 from sidecar.planning.rendering import Format, IdentityPolicy, KeyPolicy, Policy, SecretPolicy, TrustPolicy, render
@@ -242,7 +242,10 @@ def _key_policy(asked: Asked, kind: KeyPolicyKind) -> KeyPolicy:
     if len(asked.world.keys) > 1:
         raise click.UsageError("a key policy is of one key: give --key once, or not at all for one that is to be made")
     key = next(iter(asked.world.keys), None)
-    grants = key_policy(asked.config, KeyWish(kind, asked.identities, key, asked.role, asked.writer), asked.world)
+    wish = KeyWish(kind, asked.identities, key, asked.role, asked.writer)
+    grants = key_policy(asked.config, wish, asked.world)
+    for entry in doubts(asked.config, wish, asked.world):
+        asked.tell(f"kms.allow_keys has {entry}: if that is this key, give it as --key instead, by the same name")
     if key and key.startswith("arn:") and asked.world.account == ACCOUNT:
         asked.tell("taken for a key of the account in which the daemon starts: --account or --role says otherwise")
     if kind is KeyPolicyKind.CUSTOM and not asked.writer:

@@ -14,7 +14,7 @@ from sidecar.core import arns
 from sidecar.core.config.models import Config
 from sidecar.planning.gathering import camel
 from sidecar.planning.grants import build_needs
-from sidecar.planning.keyrings import OneKey
+from sidecar.planning.keyrings import OneKey, is_near, replace_home, spelt_in_full
 from sidecar.planning.places import TOKENS, Place, Unsaid, World, is_same, place_of
 from sidecar.planning.statements import Condition, Grant
 
@@ -23,7 +23,7 @@ ITSELF: Final = ("*",)
 
 ADMINISTER: Final = (
     "kms:CancelKeyDeletion",
-    "kms:Create*",
+    "kms:CreateAlias",  # not grants, by which the key is used
     "kms:Delete*",
     "kms:Describe*",
     "kms:Disable*",
@@ -65,13 +65,13 @@ class KeyWish:
 def key_policy(config: Config, wish: KeyWish, world: World) -> list[Grant]:
     """Write the policy; raises Unsaid."""
     place = _place_of_key(wish.key, place_of(config.identities[wish.readers[0]], world))
-    arn = wish.key if wish.key and wish.key.startswith(arns.PREFIX) and ":key/" in wish.key else None
+    key = wish.key and spelt_in_full(wish.key, place)
     named: list[Grant] = []
     for name in wish.readers:
         home = place_of(config.identities[name], world)
         if wish.kind is KeyPolicyKind.CUSTOM or not is_same(home.account, place.account):
             principal = principal_of(config, name, wish.role, home, must_be_role=wish.kind is KeyPolicyKind.CUSTOM)
-            used = [replace(grant, principal=principal) for grant in _uses(config, name, world, arn, place)]
+            used = [replace(grant, principal=principal) for grant in _uses(config, name, world, key, place)]
             named += [_as(name, grant) for grant in used] if len(wish.readers) > 1 else used
     if wish.kind is KeyPolicyKind.DEFAULT:
         return [Grant("AccountDecides", ("kms:*",), ITSELF, principal=place.root), *named]
@@ -88,6 +88,17 @@ def principal_of(config: Config, name: str, role: str, home: Place, *, must_be_r
     if must_be_role or home.account in TOKENS:
         raise Unsaid("--role", "the policy names the role with which the daemon starts: give its ARN")
     return home.root
+
+
+def doubts(config: Config, wish: KeyWish, world: World) -> list[str]:
+    """Name the entries of `kms.allow_keys` of which nobody knows here whether they mean the key."""
+    place = _place_of_key(wish.key, place_of(config.identities[wish.readers[0]], world))
+    key = wish.key and spelt_in_full(wish.key, place)
+    if not key:
+        return []
+    is_alias = ":alias/" in key
+    others = [each for each in config.kms.allow_keys or () if not each.is_wildcard and each.is_alias != is_alias]
+    return [each.text for each in others if is_near(replace_home(each, place), key)]
 
 
 def _place_of_key(key: str | None, home: Place) -> Place:

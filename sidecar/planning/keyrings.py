@@ -90,7 +90,7 @@ class Known:
         if self.allowed is None:
             return _grouped([key for key in keys if is_same(key.split(":")[4], home.account)])
         own = [replace_home(each, home) for each in self.allowed]
-        return _grouped([key for key in keys if any(_may_be(each, key) for each in own)])
+        return _grouped([key for key in keys if any(_may_be(each, key) or _is_beside(each, key) for each in own)])
 
     def of_app(self, home: Place, *, what: str) -> Sequence[Keys]:
         """Do what `KeyRing.of_app` promises: all that are allowed, wherever they are."""
@@ -110,19 +110,17 @@ class Known:
     def _said(self, place: Place, home: Place) -> Iterator[str]:
         """Spell what was said in full: an id is of home's region, an alias or a multi-region key of every region."""
         for each in self.said:
-            if each.startswith(arns.PREFIX):
-                yield each
-            elif each.startswith((_ALIAS, _MULTI_REGION)):
-                yield replace(home, region=place.region).arn("kms", _resource(each))
+            if each.startswith((_ALIAS, _MULTI_REGION)):
+                yield spelt_in_full(each, replace(home, region=place.region))
             else:
-                yield home.arn("kms", _resource(each))
+                yield spelt_in_full(each, home)
 
 
 @dataclass(frozen=True, slots=True)
 class OneKey:
     """One key, seen from its own policy, where every resource is the key itself."""
 
-    arn: str | None  # None: one that is to be made
+    name: str | None  # the ARN of the key or of an alias of it; None: a key that is to be made
     place: Place
     allowed: tuple[KeyPattern, ...] | None
     is_central: bool = False  # whether values of other accounts lie under it
@@ -141,24 +139,27 @@ class OneKey:
         return _ITSELF if self._is_allowed(home) else ()
 
     def of_message(self, keys: Sequence[str], home: Place) -> Sequence[Keys]:
-        """Do what `KeyRing.of_message` promises."""
-        return _ITSELF if (self.arn is None or self.arn in keys) and self._is_allowed(home) else ()
+        """Do what `KeyRing.of_message` promises; whose alias it is, only AWS knows."""
+        is_one = self.name in keys or self.name is None or _is_alias(self.name)
+        return _ITSELF if is_one and self._is_allowed(home) else ()
 
     def of_app(self, home: Place, *, what: str) -> Sequence[Keys]:  # noqa: ARG002 -- likewise
         """Do what `KeyRing.of_app` promises."""
         return _ITSELF if self._is_allowed(home) else ()
 
     def aliases(self, home: Place) -> Sequence[Keys]:
-        """Do what `KeyRing.aliases` promises: this key may be what one of them names."""
-        may_be = any(each.is_alias for each in self.allowed or ())
-        return _ITSELF if may_be and self._is_allowed(home) else ()
+        """Do what `KeyRing.aliases` promises."""
+        return _ITSELF if any(each.is_alias for each in self.meant(home)) else ()
+
+    def meant(self, home: Place) -> list[KeyPattern]:
+        """Give the entries of `kms.allow_keys` that mean this key, as far as text can tell."""
+        own = [replace_home(each, home) for each in self.allowed or ()]
+        return [each for each in own if _may_be(each, self.name or self.place.arn("kms", _ALL))]
 
     def _is_allowed(self, home: Place) -> bool:
         if self.allowed is None:
-            return is_same(self.place.account, home.account) or self.arn is not None
-        own = [replace_home(each, home) for each in self.allowed]
-        key = self.arn or self.place.arn("kms", _ALL)
-        return any(_may_be(each, key) for each in own)
+            return is_same(self.place.account, home.account) or self.name is not None
+        return bool(self.meant(home))
 
 
 _ITSELF: Final = (Keys((ANY,)),)
@@ -169,12 +170,32 @@ def replace_home(pattern: KeyPattern, home: Place) -> KeyPattern:
     return KeyPattern(home.arn("kms", pattern.text)) if pattern.text.startswith(_ALIAS) else pattern
 
 
-def _may_be(pattern: KeyPattern, key: str) -> bool:
-    """Tell whether a pattern may mean a key: of an alias only AWS knows, of a key that is to be made nobody."""
+def _may_be(pattern: KeyPattern, name: str) -> bool:
+    """Tell whether a pattern means a key or alias, by name; of one that is to be made nobody knows its name."""
     _, _, _, region, account, mine = pattern.text.split(":", 5)
-    _, _, _, its_region, its_account, its = key.split(":", 5)
+    _, _, _, its_region, its_account, its = name.split(":", 5)
     is_near = is_same(account, its_account) and (region == ANY or is_same(region, its_region))
-    return is_near and (pattern.is_alias or mine in {ANY, _ALL, its} or its == _ALL)
+    return is_near and (mine in {ANY, _ALL, its} or its == _ALL)
+
+
+def _is_beside(alias: KeyPattern, key: str) -> bool:
+    """Tell whether it is an alias where a key is, and so may name it."""
+    return alias.is_alias and is_near(alias, key)
+
+
+def is_near(pattern: KeyPattern, name: str) -> bool:
+    """Tell whether a pattern is of the account and region of a key or alias."""
+    mine, its = pattern.text.split(":"), name.split(":")
+    return is_same(mine[3], its[3]) and is_same(mine[4], its[4])
+
+
+def spelt_in_full(key_id: str, place: Place) -> str:
+    """Give the ARN of what names a key: an id or alias is of this place."""
+    return key_id if key_id.startswith(arns.PREFIX) else place.arn("kms", _resource(key_id))
+
+
+def _is_alias(name: str) -> bool:
+    return name.rpartition(":")[2].startswith(_ALIAS)
 
 
 def _resource(key_id: str) -> str:

@@ -238,16 +238,18 @@ def _blocks(policy: Policy) -> Iterator[str]:
         trusted = _encoded(policy.document)
         yield _block("resource", "aws_iam_role", "sidecar", name=_quoted(name), **more, assume_role_policy=trusted)
     elif isinstance(policy, KeyPolicy):
-        yield _key_block(policy)
+        yield from _key_blocks(policy)
     else:
         yield from _secret_blocks(policy)
 
 
-def _key_block(policy: KeyPolicy) -> str:
+def _key_blocks(policy: KeyPolicy) -> Iterator[str]:
     written = _encoded(policy.document)
     if policy.key is None:
-        return _block("resource", "aws_kms_key", "sidecar", enable_key_rotation="true", policy=written)
-    return _block("resource", "aws_kms_key_policy", "sidecar", key_id=_quoted(policy.key), policy=written)
+        yield _block("resource", "aws_kms_key", "sidecar", enable_key_rotation="true", policy=written)
+        return
+    yield _block("data", "aws_kms_key", "sidecar", key_id=_quoted(policy.key))  # KMS sets no policy by an alias
+    yield _block("resource", "aws_kms_key_policy", "sidecar", key_id="data.aws_kms_key.sidecar.id", policy=written)
 
 
 def _secret_blocks(policy: SecretPolicy) -> Iterator[str]:

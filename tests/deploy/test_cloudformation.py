@@ -15,9 +15,14 @@ from typing import Any
 import pytest
 from cfnlint.api import lint_file
 
+from sidecar.planning.grants import build_needs
+from sidecar.planning.keyrings import Known
+from sidecar.planning.places import World
+from sidecar.planning.statements import document
 from tests.aws.ministack import running_ministack
 from tests.deploy.stacks import DEPLOY, REGION, Cloud, complaints, read, templates
 from tests.docs_markdown import ROOT, doc
+from tests.planning.configured import configured
 
 Json = Any  # templates are read as they come
 CLOUDFORMATION = doc("cloudformation.md")
@@ -35,6 +40,19 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 def app(cloud: Cloud) -> dict[str, str]:
     """Deploy what an app needs, and give the stack's outputs."""
     return cloud.deploy("shop", "cloudformation/app.yaml", App="shop")
+
+
+def resolved(value: Json) -> Json:
+    """Do what CloudFormation does, for the app `shop`; what `sidecar policy` leaves open stands for the same."""
+    if value == {"Fn::GetAtt": ["Key", "Arn"]}:
+        return KEY
+    if isinstance(value, dict) and set(value) == {"Fn::Sub"}:
+        return resolved(value["Fn::Sub"].replace("${App}", "shop").replace("AWS::AccountId", "account").lower())
+    if isinstance(value, dict):
+        return {key: resolved(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [resolved(each) for each in value]
+    return value.replace("${aws::", "${")
 
 
 def statements(cloud: Cloud, key_arn: str) -> dict[str, Json]:
@@ -92,6 +110,14 @@ class TestApp:
         (trusted,) = role["AssumeRolePolicyDocument"]["Statement"]
         assert trusted["Principal"] == {"Service": "pods.eks.amazonaws.com"}
         assert trusted["Action"] == ["sts:AssumeRole", "sts:TagSession"]
+
+    def test_the_role_may_do_what_the_command_prints(self) -> None:
+        """For the secret, what lies below the app's path, and the key."""
+        config = configured("secrets: {db: sm:shop/db}\ntrees: {app: ssm:/shop/}\non_demand: {allow: []}")
+        where = World(keys=(KEY,))
+        printed = document(build_needs(config, "default", where, Known(where.keys, None)).grants)
+        template = read("cloudformation/app.yaml")["Resources"]["Policy"]["Properties"]["PolicyDocument"]
+        assert resolved(template) == resolved(printed)
 
     def test_a_key_can_name_its_role(self, cloud: Cloud, app: dict[str, str]) -> None:
         """The custom policy leaves no use of the key to IAM alone; the default one leaves all."""

@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.planning.key_policies import KeyPolicyKind, KeyWish, key_policy
+from sidecar.planning.key_policies import KeyPolicyKind, KeyWish, doubts, key_policy
 from sidecar.planning.places import Unsaid, World
 from sidecar.planning.statements import Grant
 from tests.planning.configured import configured
@@ -96,5 +96,15 @@ def test_several_readers_are_told_apart() -> None:
 def test_the_app_uses_the_key_as_access_rules_say() -> None:
     """But random bytes need none."""
     text = 'access: [{uid: 1, allow: ["kms/*"]}]\nkms: {allow_keys: [alias/app]}'
-    found = policy(text, custom(key=KEY))
+    found = policy(text, custom(key="alias/app"))
     assert list(found) == ["AccountAdministers", "TellAliases", "KmsForTheApp"]
+
+
+def test_whether_an_alias_is_the_keys_nobody_knows_here() -> None:
+    """So it is told, and neither granted: a key and an alias are the same only by the same name."""
+    text = f'secrets: {{a: "kms:AQICAHhxyz0="}}\nkms: {{allow_keys: [alias/app, "{THEIRS}"]}}'
+    config = configured(CLOSED + text)
+    assert doubts(config, custom(key=KEY), WORLD) == ["alias/app"]
+    assert doubts(config, custom(key="alias/app"), WORLD) == doubts(config, custom(), WORLD) == []
+    assert list(policy(text, custom(key=KEY))) == ["AccountAdministers"]
+    assert list(policy(text, custom(key="alias/app"))) == ["AccountAdministers", "OpenCiphertexts", "TellAliases"]

@@ -105,14 +105,17 @@ class TestOneKey:
         assert OneKey(OTHER, THERE, None, is_central=True).of_values(HOME, HOME) == self.itself
 
     def test_what_is_allowed(self) -> None:
-        """By name, by what an alias of the same place may name, or by nobody's word."""
-        allowed = (parse_pattern(OWN), parse_pattern("alias/app"))
-        patterns = tuple(each for each in allowed if each)
-        own, other, new = OneKey(OWN, HOME, patterns), OneKey(OTHER, THERE, patterns), OneKey(None, HOME, patterns)
-        for ring, expected in ((own, self.itself), (other, ()), (new, self.itself)):
-            assert ring.of_ciphertexts(HOME, what="x") == ring.of_app(HOME, what="x") == expected
-            assert ring.aliases(HOME) == expected
-        assert own.of_message([OWN], HOME) == self.itself
+        """By its own name, be that an ARN or an alias; one that is to be made may be any of the place."""
+        patterns = tuple(found for each in (OWN, "alias/app") if (found := parse_pattern(each)))
+        by_alias = "arn:aws:kms:eu-west-1:111111111111:alias/app"
+        own, named, new = (OneKey(name, HOME, patterns) for name in (OWN, by_alias, None))
+        other, elsewhere = OneKey(OTHER, THERE, patterns), OneKey(f"{by_alias}x", HOME, patterns)
+        for ring in (own, named, new):
+            assert ring.of_ciphertexts(HOME, what="x") == ring.of_app(HOME, what="x") == self.itself
+        for ring in (other, elsewhere):
+            assert ring.of_ciphertexts(HOME, what="x") == ring.of_app(HOME, what="x") == ring.aliases(HOME) == ()
+        assert (own.aliases(HOME), named.aliases(HOME), new.aliases(HOME)) == ((), self.itself, self.itself)
+        assert own.of_message([OWN], HOME) == named.of_message([OTHER], HOME) == self.itself
         assert own.of_message([OTHER], HOME) == other.of_message([OTHER], HOME) == ()
         assert OneKey(OWN, HOME, None).of_ciphertexts(HOME, what="x") == self.itself
         assert OneKey(OWN, HOME, None).aliases(HOME) == ()

@@ -172,8 +172,9 @@ class TestTerraform:
         """A new one turns; one that is there gets its policy."""
         *_, made = blocks(POLICIES["key"])
         assert (made.kind, made.arguments["enable_key_rotation"]) == ("aws_kms_key", "true")
-        *_, there = blocks(KeyPolicy(KEY_POLICY, "alias/app"))
-        assert (there.kind, there.arguments["key_id"]) == ("aws_kms_key_policy", "alias/app")
+        *_, found, there = blocks(KeyPolicy(KEY_POLICY, "alias/app"))
+        assert (found.word, found.kind, found.arguments) == ("data", "aws_kms_key", {"key_id": "alias/app"})
+        assert (there.kind, there.arguments["key_id"]) == ("aws_kms_key_policy", "data.aws_kms_key.sidecar.id")
         assert there.arguments["policy"] == closed(KEY_POLICY)
 
     def test_secrets(self) -> None:
