@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import click
 
 from sidecar.cli.configured import read_config
 from sidecar.cli.options import config_option
-from sidecar.core.config.models import Config
+from sidecar.core.config.models import Config, IdentitySpec
 from sidecar.core.errors import BadKeyId
 from sidecar.core.keys import check_key_id
 from sidecar.core.refs import DEFAULT_IDENTITY
@@ -209,6 +209,7 @@ def _counterparts(asked: Asked, foreign: tuple[str, ...]) -> Iterator[str]:
     """Say what others must allow."""
     if asked.config.identities[asked.identity].role_arn:
         yield f"the trust policy of {asked.identity}'s role: sidecar policy --identity {asked.identity} --trust"
+        yield from _of_base(asked.config.identities, asked.identity)
     else:
         profile = asked.config.identities[asked.identity].profile
         for name, spec in asked.config.identities.items():
@@ -219,6 +220,13 @@ def _counterparts(asked: Asked, foreign: tuple[str, ...]) -> Iterator[str]:
             f"other accounts must let this in: {', '.join(foreign)}; see sidecar policy --resource-policy, "
             "and --key-policy --key ARN of each secret's key, which must be a customer managed one"
         )
+
+
+def _of_base(identities: Mapping[str, IdentitySpec], name: str) -> Iterator[str]:
+    """Say what no policy here grants: to assume the role, where no identity is who begins so."""
+    spec = identities[name]
+    if not any(each.role_arn is None and each.profile == spec.profile for each in identities.values()):
+        yield f"whoever the profile {spec.profile} is needs sts:AssumeRole on {spec.role_arn}"
 
 
 def _trust(asked: Asked) -> TrustPolicy:
@@ -234,6 +242,8 @@ def _secret_policy(asked: Asked) -> SecretPolicy:
         raise click.UsageError(f"no secret of another account is read as {asked.identity}; --account says whose own is")
     written = document([secret_policy(asked.config, asked.identity, asked.role, asked.world)])
     asked.tell(f"for each of: {', '.join(secrets)}")
+    if len({secret.split(":")[3] for secret in secrets}) > 1:
+        asked.tell("they are in several regions: what is deployed in one reaches only the secrets there")
     _measure(asked, size_of(written), MOST_OF_SECRET, "a secret's resource policy")
     return SecretPolicy(written, secrets)
 

@@ -112,7 +112,7 @@ class _Reader:
                 self._offer(offer)
         blind = any(offer.source is SourceKind.KMS and offer.identity == self.name for offer in mine)
         if blind or any(self._may_be_of_alias(value.ref) for value in values):
-            tell_aliases(self.home, self.found, self.ring)
+            find_keys(self.home, self.found, self.ring)
 
     def _may_be_of_alias(self, ref: Ref) -> bool:
         """Tell whether a ciphertext comes with a key that may be what an allowed alias names."""
@@ -153,7 +153,7 @@ class _Reader:
             is_partial = arn.resource == f"secret:{arn.secret}"
             resource = f"{arn.resource}{SUFFIX}" if is_partial else arn.resource
         full = place.arn("secretsmanager", resource)
-        if not is_same(place.account, self.home.account):
+        if not is_same(place.account, self.home.account) and not value.is_replica:  # which has its secret's policy
             self.found.foreign.setdefault(full)
         self._read(SECRETS, place, full)
 
@@ -295,10 +295,10 @@ def _without_key(place: Place, home: Place) -> str:
     )
 
 
-def tell_aliases(home: Place, found: Gathering, ring: KeyRing) -> None:
+def find_keys(home: Place, found: Gathering, ring: KeyRing) -> None:
     """Let it be asked which keys the allowed aliases name: a ciphertext comes back with its key, not with an alias."""
     for keys in ring.aliases(home):
-        found.use(Use(Purpose.TELL_ALIASES, keys, ("kms:DescribeKey",)))
+        found.use(Use(Purpose.FIND_KEYS, keys, ("kms:DescribeKey",)))
 
 
 def _gather_app(config: Config, home: Place, found: Gathering, ring: KeyRing) -> None:
@@ -311,7 +311,7 @@ def _gather_app(config: Config, home: Place, found: Gathering, ring: KeyRing) ->
     if actions:
         for keys in ring.of_app(home, what="the app's own requests to KMS"):
             found.use(Use(Purpose.KMS_FOR_THE_APP, keys, tuple(actions)))
-        tell_aliases(home, found, ring)
+        find_keys(home, found, ring)
     elif config.kms.allow_keys and not globs.patterns:
         found.note("the app's own requests to KMS are left out, as no access rule names them: kms/encrypt, or kms/*")
 

@@ -37,7 +37,7 @@ class Purpose(StrEnum):
     OPEN_CIPHERTEXTS = "OpenCiphertexts"
     OPEN_CIPHERTEXTS_ON_DEMAND = "OpenCiphertextsOnDemand"
     OPEN_OBJECTS = "OpenObjects"
-    TELL_ALIASES = "TellAliases"
+    FIND_KEYS = "FindKeys"
     KMS_FOR_THE_APP = "KmsForTheApp"
     RANDOM_FOR_THE_APP = "RandomForTheApp"
     LEASE_WITH_THE_FLEET = "LeaseWithTheFleet"

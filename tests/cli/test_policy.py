@@ -61,6 +61,19 @@ def test_of_another_identity(policy: Invoke) -> None:
     assert sids(policy("--identity", "billing", "--trust", "--role", ROLE)) == ["SidecarAssumes"]
 
 
+def test_a_role_that_begins_with_a_profile(invoke: Invoke, folder: Path) -> None:
+    """Where no identity is that profile alone, nothing here grants the first step: it is said."""
+    text = CONFIG.replace("external_id: x-42", "profile: ops")
+    (folder / "sidecar.yaml").write_text(text)
+    result = invoke("policy", "--identity", "billing")
+    assert "whoever the profile ops is needs sts:AssumeRole on arn:aws:iam::333333333333:role/reader" in result.stderr
+    (folder / "sidecar.yaml").write_text(f"{text}  ops: {{profile: ops}}\n")
+    assert "whoever" not in invoke("policy", "--identity", "billing").stderr
+    assert sids(invoke("policy", "--identity", "ops", "--account", "444444444444", "--region", "eu-west-1")) == [
+        "AssumeRoles"
+    ]
+
+
 def test_a_key_policy(policy: Invoke) -> None:
     """Of either kind; the flag alone is the default one."""
     assert sids(policy("--account", ACCOUNT, "--key-policy")) == ["AccountDecides"]
@@ -75,12 +88,16 @@ def test_a_key_policy(policy: Invoke) -> None:
     assert "taken for a key of the account in which the daemon starts" in policy("--key-policy", "--key", KEY).stderr
 
 
-def test_what_another_accounts_secret_must_allow(policy: Invoke) -> None:
+def test_what_another_accounts_secret_must_allow(policy: Invoke, folder: Path) -> None:
     """And which secrets those are."""
     result = policy("--resource-policy", "--role", ROLE)
     assert sids(result) == ["ReadSecrets"]
     assert result.stderr == f"sidecar: for each of: {SHARED}\n"
     assert policy("--resource-policy", "--identity", "billing", "--role", ROLE).exit_code == 2
+    (folder / "sidecar.yaml").write_text(
+        CONFIG.replace("bill: sm:bill?via=billing", f"x: {SHARED.replace('west', 'north')}")
+    )
+    assert "they are in several regions" in policy("--resource-policy", "--role", ROLE).stderr
 
 
 def test_for_cloudformation_and_terraform_nothing_must_be_said(policy: Invoke) -> None:

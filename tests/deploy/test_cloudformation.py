@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 from cfnlint.api import lint_file
+from click.testing import CliRunner
 
+from sidecar.cli import main
 from sidecar.planning.grants import build_needs
 from sidecar.planning.keyrings import Known
 from sidecar.planning.places import World
@@ -142,6 +144,26 @@ class TestApp:
         (only,) = logs["Condition"]["ArnEquals"].values()
         assert only.endswith(":log-group:/shop/sidecar")
         assert "*" not in only
+
+
+def test_what_the_command_prints_is_deployed(cloud: Cloud, app: dict[str, str], tmp_path: Path) -> None:
+    """There the policy is what is printed for IAM itself; attaching it to the role is more than this fake does."""
+    (tmp_path / "sidecar.yaml").write_text(
+        "secrets: {db: sm:shop/db}\ntrees: {app: ssm:/shop/}\non_demand: {allow: []}"
+    )
+    account = app["RoleArn"].split(":")[4]
+
+    def printed(*options: str, name: str = "json") -> str:
+        arguments = ("policy", "--config", str(tmp_path / "sidecar.yaml"), "--key", app["KeyArn"], *options)
+        text = CliRunner().invoke(main, arguments, catch_exceptions=False).stdout
+        (tmp_path / name).write_text(text)
+        return text
+
+    printed("--format", "cfn", name="policy.yaml")
+    told = cloud.deploy("printed", str(tmp_path / "policy.yaml"), Role="shop-secrets")
+    iam = cloud.client("iam")
+    document = iam.get_policy_version(PolicyArn=told["PolicyArn"], VersionId="v1")["PolicyVersion"]["Document"]
+    assert document == json.loads(printed("--account", account, "--region", REGION))
 
 
 def test_the_fleets_table(cloud: Cloud) -> None:

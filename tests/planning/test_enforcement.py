@@ -51,7 +51,7 @@ NEEDED = {
         "OpenCiphertextsOfAppProdMessage": {"message"},
         "OpenObjects": {"sealed"},
         "OpenObjectsByAlias": {"sealed-by-alias"},
-        "TellAliasesByAlias": {"message", "blob-by-alias", "bare-by-alias", "sealed-by-alias"},
+        "FindKeysByAlias": {"message", "blob-by-alias", "bare-by-alias", "sealed-by-alias"},
         "KmsForTheApp": {"sign"},
         "KmsForTheAppByAlias": {"sign"},
         "RandomForTheApp": {"random"},

@@ -2,6 +2,7 @@ import base64
 import re
 
 import pytest
+from cfnlint.api import lint
 
 from sidecar.aws.models import OPERATIONS
 from sidecar.core.arns import Arn
@@ -11,6 +12,8 @@ from sidecar.envelope.sdk import seal_message
 from sidecar.planning.grants import used_identities
 from sidecar.planning.places import Unsaid, World
 from sidecar.planning.purposes import Purpose
+from sidecar.planning.rendering import Format, IdentityPolicy, render
+from sidecar.planning.statements import document
 from tests.planning.configured import configured
 from tests.planning.granted import KEY, OTHER, OWN, conditions, grants, needs, world
 
@@ -43,6 +46,12 @@ def test_every_purpose_has_its_statement() -> None:
     purposes = [re.sub("(ByAlias|Of.*)$", "", sid) for sid in found]
     assert list(dict.fromkeys(purposes)) == list(Purpose)
     assert purposes == sorted(purposes, key=[*Purpose].index)
+
+
+def test_cloudformation_takes_every_statement() -> None:
+    """cfn-lint knows AWS's actions, resources and conditions."""
+    found = needs(ALL, where=world("one", "alias/app", f"arn:aws:kms:us-east-1:{OTHER}:key/two"))
+    assert lint(render(IdentityPolicy([document(found.grants)]), Format.CFN)) == []
 
 
 def test_only_what_the_daemon_asks_is_granted() -> None:
@@ -105,6 +114,14 @@ class TestSecrets:
             "kms:ViaService": "secretsmanager.us-west-2.amazonaws.com"
         }
         assert grants(text, "dr").keys() == grants(text).keys()
+
+    def test_replicas_of_another_account(self) -> None:
+        """Have the resource policy of their secret: it is told once."""
+        shared = f"arn:aws:secretsmanager:eu-west-1:{OTHER}:secret:shared-AbCdEf"
+        text = f"secrets: {{a: '{shared}'}}\nidentities: {{dr: {{region: us-west-2}}}}\nfailover: {{sm: [default, dr]}}"
+        found = needs(text)
+        assert found.foreign == (shared,)
+        assert len(found.grants[0].resources) == 2
 
     def test_of_another_account(self) -> None:
         """Are told, so that the other side can be written; and need a customer managed key."""
@@ -189,7 +206,7 @@ class TestObjects:
         """Its message may hold more of a context than the reference says."""
         found = grants(f'secrets: {{a: "s3://prod-config/a?context=app=web"}}\nkms: {{allow_keys: ["{KEY}"]}}')
         assert conditions(found["OpenObjects"]) == {"StringEquals": {"kms:EncryptionContext:app": "web"}}
-        assert "TellAliases" not in found
+        assert "FindKeys" not in found
 
 
 class TestCiphertexts:
@@ -231,8 +248,8 @@ class TestCiphertexts:
     def test_aliases_are_asked_for_their_keys(self) -> None:
         """Where a ciphertext comes back with one of several keys, of which an alias is one."""
         several = f'secrets: {{a: "{self.blob}"}}\nkms: {{allow_keys: ["{KEY}", alias/app]}}'
-        assert grants(several)["TellAliasesByAlias"].actions == ("kms:DescribeKey",)
-        assert "TellAliasesByAlias" not in grants(f'secrets: {{a: "{self.blob}"}}\nkms: {{allow_keys: [alias/app]}}')
+        assert grants(several)["FindKeysByAlias"].actions == ("kms:DescribeKey",)
+        assert "FindKeysByAlias" not in grants(f'secrets: {{a: "{self.blob}"}}\nkms: {{allow_keys: [alias/app]}}')
 
 
 class TestApp:

@@ -97,7 +97,7 @@ def test_the_app_uses_the_key_as_access_rules_say() -> None:
     """But random bytes need none."""
     text = 'access: [{uid: 1, allow: ["kms/*"]}]\nkms: {allow_keys: [alias/app]}'
     found = policy(text, custom(key="alias/app"))
-    assert list(found) == ["AccountAdministers", "TellAliases", "KmsForTheApp"]
+    assert list(found) == ["AccountAdministers", "FindKeys", "KmsForTheApp"]
 
 
 def test_whether_an_alias_is_the_keys_nobody_knows_here() -> None:
@@ -107,4 +107,4 @@ def test_whether_an_alias_is_the_keys_nobody_knows_here() -> None:
     assert doubts(config, custom(key=KEY), WORLD) == ["alias/app"]
     assert doubts(config, custom(key="alias/app"), WORLD) == doubts(config, custom(), WORLD) == []
     assert list(policy(text, custom(key=KEY))) == ["AccountAdministers"]
-    assert list(policy(text, custom(key="alias/app"))) == ["AccountAdministers", "OpenCiphertexts", "TellAliases"]
+    assert list(policy(text, custom(key="alias/app"))) == ["AccountAdministers", "OpenCiphertexts", "FindKeys"]
