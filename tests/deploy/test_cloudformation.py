@@ -147,23 +147,22 @@ class TestApp:
 
 
 def test_what_the_command_prints_is_deployed(cloud: Cloud, app: dict[str, str], tmp_path: Path) -> None:
-    """There the policy is what is printed for IAM itself; attaching it to the role is more than this fake does."""
+    """A policy, and a key whose policy is the printed one; that of the role this fake makes, but does not show."""
     (tmp_path / "sidecar.yaml").write_text(
         "secrets: {db: sm:shop/db}\ntrees: {app: ssm:/shop/}\non_demand: {allow: []}"
     )
-    account = app["RoleArn"].split(":")[4]
 
-    def printed(*options: str, name: str = "json") -> str:
-        arguments = ("policy", "--config", str(tmp_path / "sidecar.yaml"), "--key", app["KeyArn"], *options)
-        text = CliRunner().invoke(main, arguments, catch_exceptions=False).stdout
-        (tmp_path / name).write_text(text)
-        return text
+    def printed(*options: str) -> str:
+        arguments = ("policy", "--config", str(tmp_path / "sidecar.yaml"), *options)
+        return CliRunner().invoke(main, arguments, catch_exceptions=False).stdout
 
-    printed("--format", "cfn", name="policy.yaml")
-    told = cloud.deploy("printed", str(tmp_path / "policy.yaml"), Role="shop-secrets")
-    iam = cloud.client("iam")
-    document = iam.get_policy_version(PolicyArn=told["PolicyArn"], VersionId="v1")["PolicyVersion"]["Document"]
-    assert document == json.loads(printed("--account", account, "--region", REGION))
+    key = ("--key-policy", "custom", "--role", app["RoleArn"], "--writer", WRITER)
+    (tmp_path / "policy.yaml").write_text(printed("--format", "cfn", "--key", app["KeyArn"]))
+    (tmp_path / "key.yaml").write_text(printed("--format", "cfn", *key))
+    assert ":policy/" in cloud.deploy("printed-policy", str(tmp_path / "policy.yaml"), Role="shop-secrets")["PolicyArn"]
+    made = statements(cloud, cloud.deploy("printed-key", str(tmp_path / "key.yaml"))["KeyArn"])
+    told = json.loads(printed(*key, "--region", REGION))["Statement"]
+    assert list(made.values()) == told
 
 
 def test_the_fleets_table(cloud: Cloud) -> None:
