@@ -290,7 +290,7 @@ def _without_key(place: Place, home: Place) -> str:
             "own account only: name it by --key"
         )
     return (
-        f"no --key in {place.region}: values there are taken to lie under AWS managed keys, which need no grant; name "
+        f"no --key of {place.where}: values there are taken to lie under AWS managed keys, which need no grant; name "
         "customer managed keys by --key"
     )
 

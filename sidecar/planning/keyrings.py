@@ -76,7 +76,7 @@ class Known:
         """Do what `KeyRing.of_local` promises: under AWS managed keys nobody but the service decrypts."""
         if found := self.of_values(place, home):
             return found
-        raise Unsaid("--key", f"`decrypt: local` needs a customer managed key in {place.region}: name it")
+        raise Unsaid("--key", f"`decrypt: local` needs a customer managed key in {place.where}: name it")
 
     def of_ciphertexts(self, home: Place, *, what: str) -> Sequence[Keys]:
         """Do what `KeyRing.of_ciphertexts` promises: KMS is asked in the region of the one key, else at home."""

@@ -51,6 +51,11 @@ class Place:
         return f"{service}.{self.region}.amazonaws.com"
 
     @property
+    def where(self) -> str:
+        """Name the region for people."""
+        return "the region where it is deployed" if self.region == REGION else self.region
+
+    @property
     def root(self) -> str:
         """Name the whole account, as policies do: whoever IAM allows there."""
         return f"arn:{self.partition}:iam::{self.account}:root"

@@ -86,4 +86,5 @@ def test_spells_arns_and_services() -> None:
     place = Place("aws", "1" * 12, "eu-west-1")
     assert place.arn("ssm", "parameter/x") == "arn:aws:ssm:eu-west-1:111111111111:parameter/x"
     assert place.via("ssm") == "ssm.eu-west-1.amazonaws.com"
+    assert (place.where, Place("aws", ACCOUNT, REGION).where) == ("eu-west-1", "the region where it is deployed")
     assert place.root == "arn:aws:iam::111111111111:root"
