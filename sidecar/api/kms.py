@@ -17,7 +17,7 @@ from sidecar.api.problems import BodyTooLarge, WaitEnded
 from sidecar.api.services import Kms, Services
 from sidecar.core.ciphertexts import is_message
 from sidecar.core.errors import BadContext, BadKeyId, BadSize, ConfigError, TimedOut
-from sidecar.core.keys import SYMMETRIC, check_key_id
+from sidecar.core.keys import MOST_DIRECT, SYMMETRIC, check_key_id
 from sidecar.core.names import parse_name
 from sidecar.core.ports import Gate, KeyService, Opened, Priority, PublicKey
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from sidecar.envelope.public_keys import LoadedKey  # at run time only once a public key is used
 
 MOST_BODY_BYTES: Final = 2 << 20
-MOST_DIRECT: Final = 4096
-"""Bytes that KMS itself encrypts or signs."""
-
 MOST_ENVELOPE: Final = 1 << 20
 ABOUT: Final = "kms: a request of the app"
 

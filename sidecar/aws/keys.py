@@ -13,6 +13,7 @@ from sidecar.aws.identities import Identity, Question
 from sidecar.core.arns import partition_of
 from sidecar.core.errors import BadCiphertext, KeyNotAllowed, SecretError
 from sidecar.core.keys import (
+    MOST_CIPHERTEXT,
     RSA_2048_BYTES,
     SYMMETRIC,
     Home,
@@ -33,9 +34,6 @@ T = TypeVar("T")
 
 ALIAS_AGE: Final = 300.0
 """Seconds for which it is remembered which key an alias names."""
-
-MOST_CIPHERTEXT: Final = 6144
-"""Bytes of the longest ciphertext that KMS makes and takes."""
 
 MOST_ALIASES: Final = 256
 """Aliases remembered: far more than anybody allows, a bound on what callers can name."""

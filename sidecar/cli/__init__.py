@@ -19,6 +19,8 @@ _MODULES: Final = {
     "status": "sidecar.cli.status",
     "refresh": "sidecar.cli.refresh",
     "watch": "sidecar.cli.watch",
+    "encrypt": "sidecar.cli.encrypt",
+    "decrypt": "sidecar.cli.decrypt",
     "plan": "sidecar.cli.plan",
     "policy": "sidecar.cli.policy",
     "config": "sidecar.cli.config",

@@ -7,7 +7,16 @@ from typing import Final
 import click
 
 from sidecar import client
-from sidecar.core.errors import ConfigError, SidecarError
+from sidecar.core.errors import (
+    BadContext,
+    BadKeyId,
+    BadSize,
+    CallerDenied,
+    ConfigError,
+    SecretError,
+    SidecarError,
+    Transient,
+)
 
 
 class Exit(IntEnum):
@@ -28,6 +37,11 @@ _EXITS: Final[Mapping[type[Exception], Exit]] = {
     client.Unavailable: Exit.UNAVAILABLE,
     ConfigError: Exit.MISUSED,
     click.UsageError: Exit.MISUSED,
+    BadKeyId: Exit.MISUSED,
+    BadSize: Exit.MISUSED,
+    BadContext: Exit.MISUSED,
+    CallerDenied: Exit.REFUSED,
+    Transient: Exit.UNAVAILABLE,
 }
 
 _REASONS: Final[Mapping[str, Exit]] = {
@@ -69,6 +83,8 @@ def root_of(error: Exception) -> Exception:
 def exit_of(error: Exception) -> Exit:
     """Give the exit code for an error."""
     error = root_of(error)
+    if isinstance(error, SecretError):
+        return _REASONS.get(error.label, Exit.FAILED)
     return next((code for kind, code in _EXITS.items() if isinstance(error, kind)), Exit.FAILED)
 
 

@@ -16,10 +16,11 @@ def find_config(option: Path | None, environ: Mapping[str, str]) -> Path | None:
         return option
     if named := environ.get("SIDECAR_CONFIG"):
         return Path(named)
-    return next((place for place in PLACES if _is_there(place)), None)
+    return next((place for place in PLACES if is_there(place)), None)
 
 
-def _is_there(place: Path) -> bool:
+def is_there(place: Path) -> bool:
+    """Tell whether something is there, or hidden where this user may not look."""
     try:
         return place.exists()
     except OSError:  # Python 3.11 raises where the folder may not be searched: reading it will say so in one line

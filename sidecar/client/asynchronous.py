@@ -95,6 +95,18 @@ class AsyncClient:
         """
         return protocol.records_of(await self._content(protocol.ask_refresh(names, rejected, wait)))
 
+    async def kms(self, operation: str, /, *, wait: float = PATIENCE, **members: object) -> Record:
+        """Have the daemon ask KMS: an operation of the interface, with members as KMS names them.
+
+        In `kms("encrypt", KeyId="alias/app", Plaintext=b"…")` bytes are sent as their base64; in the answer they are
+        base64. Raises ClientError.
+        """
+        return protocol.record_of(await self._content(protocol.ask_kms(operation, members, wait)))
+
+    async def public_key(self, key_id: str, *, wait: float = PATIENCE) -> Record:
+        """Give the public key of a key pair in KMS, in base64 of its DER, with what is known of it."""
+        return protocol.record_of(await self._content(protocol.ask_public_key(key_id, wait)))
+
     async def ready(self) -> Readiness:
         """Ask whether every required secret is held."""
         return protocol.readiness_of(await self._ask(protocol.READY))

@@ -1,5 +1,6 @@
 """Write questions to the daemon and read its answers, whoever carries them. Pure: no socket, no clock, no waiting."""
 
+import base64
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,7 +46,10 @@ _BY_STATUS: Final[Mapping[int, type[ClientError]]] = {
     503: Unavailable,
     504: Unavailable,
 }
-_UNDECRYPTABLE: Final = "urn:sidecar:problem:undecryptable"  # a 502 that asking again does not mend
+_UNFIT: Final = frozenset(
+    f"urn:sidecar:problem:{each}" for each in ("undecryptable", "bad-ciphertext", "wrong-key", "too-large")
+)
+"""What is a 502 that asking again does not mend."""
 
 Record = dict[str, object]
 
@@ -159,6 +163,19 @@ def ask_refresh(names: Sequence[str], rejected: str | None, wait: float) -> Ques
     return Question("/v1/refresh", names[0] if len(names) == 1 else "", wait, json.dumps(wish).encode())
 
 
+def ask_kms(operation: str, members: Mapping[str, object], wait: float) -> Question:
+    """Ask for an operation of KMS, with KMS's own members; what is bytes is sent as their base64."""
+    sent = {
+        name: base64.b64encode(value).decode() if isinstance(value, bytes) else value for name, value in members.items()
+    }
+    return Question(target("/v1/kms", operation), "", wait, json.dumps(sent).encode())
+
+
+def ask_public_key(key_id: str, wait: float) -> Question:
+    """Ask for the public key of a pair."""
+    return Question(target("/v1/kms/public-key", key_id=key_id), "", wait)
+
+
 def ask_watch(names: Sequence[str], *, values: bool) -> Question:
     """Ask for changes."""
     return Question(target("/v1/watch", names=names, values="1" if values else None))
@@ -223,7 +240,7 @@ def problem_of(status: int, content: bytes, about: str = "") -> ClientError:
         problem = record_of(content)
     except ClientError:
         problem = {}
-    kind = Unfit if problem.get("type") == _UNDECRYPTABLE else _BY_STATUS.get(status, ClientError)
+    kind = Unfit if problem.get("type") in _UNFIT else _BY_STATUS.get(status, ClientError)
     message = str(problem.get("detail") or problem.get("title") or f"the answer is HTTP status {status}")
     about = str(problem.get("name") or about)
     if about not in message:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sidecar.core.errors import BadContext
+from sidecar.core.errors import BadCiphertext, BadContext
 from sidecar.core.refs import Context
 
 _MESSAGES: Final = (
@@ -46,3 +46,9 @@ def check_context(context: Context, about: str) -> None:
     size = 2 + sum(4 + len(name.encode()) + len(value.encode()) for name, value in context)
     if size > MOST_CONTEXT:
         raise BadContext(f"{about}: the encryption context is longer than a message can hold")
+
+
+def check_holds(context: Context, asked: Context, about: str) -> None:
+    """Raise BadCiphertext where a message's context does not hold all that is asked for; it may hold more."""
+    if not set(asked) <= set(context):
+        raise BadCiphertext(f"{about}: the message has another encryption context")

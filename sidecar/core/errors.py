@@ -265,7 +265,8 @@ class BadCiphertext(Undecryptable):
 
     label = "bad_ciphertext"
     mend = (
-        "Give the encryption context that it was encrypted with (in a reference ?context=k=v); check that it is whole."
+        "Give the encryption context that it was encrypted with (in a reference ?context=k=v, in a command "
+        "--context k=v); check that it is whole."
     )
 
 

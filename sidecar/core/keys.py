@@ -16,6 +16,15 @@ from sidecar.core.prices import KeyKind
 SYMMETRIC: Final = "SYMMETRIC_DEFAULT"
 """The algorithm of symmetric keys, as KMS spells it."""
 
+OAEP: Final = ("RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1")
+"""The algorithms by which RSA pairs encrypt, the better one first."""
+
+MOST_DIRECT: Final = 4096
+"""Bytes that KMS itself encrypts or signs."""
+
+MOST_CIPHERTEXT: Final = 6144
+"""Bytes of the longest ciphertext that KMS makes and takes."""
+
 ANY: Final = "*"
 PATTERN: Final = (
     r"^(alias/[A-Za-z0-9/_-]{1,250}|arn:aws(-[a-z]+)*:kms:(\*|[a-z]+(-[a-z]+)+-[0-9]+):[0-9]{12}:"

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from sidecar.core.ciphertexts import check_context
+from sidecar.core.ciphertexts import check_context, check_holds
 from sidecar.core.config.models import DataKeyCache
-from sidecar.core.errors import BadCiphertext, BadKeyId, KeyNotAllowed, SecretError, Undecryptable
+from sidecar.core.errors import BadKeyId, KeyNotAllowed, SecretError, Undecryptable
 from sidecar.core.ports import Clock, DataKey, Gate, KeyService, Opened, Sealed
 from sidecar.core.refs import Context
 from sidecar.core.secret import Plaintext
@@ -55,7 +55,7 @@ class Messages:
 
         about = about or "kms: a message"
         needs = await _work(len(message), lambda: sdk.needs_of(message, about))
-        _check_context(needs, context, about)
+        check_holds(needs.context, context, about)
         wrapped, data_key = await self._unwrap(needs, keys, gate, about)
         opened = await _work(len(message), lambda: sdk.open_message(message, wrapped, data_key.reveal(), about))
         return Opened(wrapped.key, Plaintext(opened), needs.context)
@@ -163,11 +163,6 @@ class Messages:
 
 def _import_sdk() -> None:
     importlib.import_module("sidecar.envelope.sdk")
-
-
-def _check_context(needs: "Needs", context: Context, about: str) -> None:
-    if not set(context) <= set(needs.context):
-        raise BadCiphertext(f"{about}: the message has another encryption context")
 
 
 async def _admits(keys: KeyService, key: str, gate: Gate) -> bool:

@@ -17,9 +17,15 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
 
-from sidecar.core.errors import BadSize, KeyWrongUsage
+from sidecar.core.errors import BadKeyId, BadSize, KeyWrongUsage
+from sidecar.core.keys import OAEP
 from sidecar.core.ports import Gate, KeyService, PublicKey
 from sidecar.core.secret import Plaintext
 
@@ -109,6 +115,26 @@ class LoadedKey:
             padded = _signature_padding(algorithm, digest)
             return digest.digest_size, lambda signature, message: public.verify(signature, message, padded, hashing)
         return None
+
+
+def read_public_key(content: bytes, about: str) -> LoadedKey:
+    """Read a downloaded RSA public key, PEM or DER; raises BadKeyId for what is none."""
+    load = load_pem_public_key if content.lstrip().startswith(b"-----BEGIN") else load_der_public_key
+    try:
+        public = load(content)
+    except Exception:  # noqa: BLE001 -- whatever it finds wrong, the content is not to be quoted
+        raise BadKeyId(f"{about}: this is no public key", mend=_DOWNLOAD) from None
+    if not isinstance(public, rsa.RSAPublicKey):
+        raise BadKeyId(f"{about}: only RSA keys encrypt, and this is none", mend="Take the public key of an RSA pair.")
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    told = PublicKey(about, der, f"RSA_{public.key_size}", "ENCRYPT_DECRYPT", OAEP)
+    return LoadedKey(told, public)
+
+
+_DOWNLOAD: Final = (
+    "Take the file as it was downloaded, PEM or DER: aws kms get-public-key --query PublicKey --output text "
+    "--key-id … | base64 -d."
+)
 
 
 def _hash_of(algorithm: str) -> type[hashes.SHA1 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512] | None:

@@ -31,9 +31,10 @@ from aws_encryption_sdk.materials_managers.default import DefaultCryptoMaterials
 from aws_encryption_sdk.structures import DataKey as SdkDataKey
 from aws_encryption_sdk.structures import EncryptedDataKey, MasterKeyInfo
 
-from sidecar.core.errors import BadCiphertext, Undecryptable
+from sidecar.core.errors import BadCiphertext, SidecarError, Undecryptable
 from sidecar.core.ports import DataKey
 from sidecar.core.refs import Context
+from sidecar.envelope.streams import Readable
 
 logging.getLogger("aws_encryption_sdk").setLevel(logging.CRITICAL + 1)
 # Here, so that nobody has the SDK without: for a bad message it prints tracebacks, else encryption contexts.
@@ -94,11 +95,23 @@ class _Needed(Exception):
 def needs_of(message: bytes, about: str) -> Needs:
     """Read which data keys a message needs; raises Undecryptable for what is no whole message that can be opened."""
     source = BytesIO(message)
+    needs, algorithm = _first_reading(source, about)
+    _check_length(message, source.tell(), algorithm, about)
+    return needs
+
+
+def read_needs(source: Readable, about: str) -> Needs:
+    """Read a stream up to the data keys that its message needs; raises Undecryptable, and what `source` raises."""
+    return _first_reading(source, about)[0]
+
+
+def _first_reading(source: Readable, about: str) -> tuple[Needs, Algorithm]:
     try:
         _reader().decrypt(source=source, materials_manager=_FirstReading())
     except _Needed as needed:
-        _check_length(message, source.tell(), needed.algorithm, about)
-        return needed.needs
+        return needed.needs, needed.algorithm
+    except (SidecarError, OSError):
+        raise  # the source's own
     except Exception as error:  # noqa: BLE001 -- odd bytes make the SDK stumble anywhere
         what, mend = next((what, mend) for kind, what, mend in _UNREADABLE if isinstance(error, kind))
         raise Undecryptable(f"{about}: {what}", mend=mend) from None
@@ -147,18 +160,28 @@ def _end_of_message(message: bytes, header: int, algorithm: Algorithm) -> int:
 
 def open_message(message: bytes, wrapped: Wrapped, data_key: bytes, about: str) -> bytes:
     """Decrypt a message with one of its data keys; raises BadCiphertext when it was altered."""
-    provider = _Given(SdkDataKey(_info(wrapped.key), data_key, wrapped.blob))
     try:
-        plaintext, _ = _reader().decrypt(source=message, materials_manager=DefaultCryptoMaterialsManager(provider))
+        plaintext, _ = _reader().decrypt(source=message, materials_manager=_given(wrapped, data_key))
     except Exception:  # noqa: BLE001 -- as above
         raise BadCiphertext(f"{about}: the message was altered or cut short") from None
     return bytes(plaintext)
 
 
+def opening(source: Readable, wrapped: Wrapped, data_key: bytes, most_at_once: int) -> Readable:
+    """Begin to decrypt a stream, its header included, with one of its data keys.
+
+    Of each frame nothing is given before all of it is authenticated; one larger than `most_at_once` is refused.
+    """
+    manager = _given(wrapped, data_key)
+    stream: Readable = _reader().stream(
+        mode="d", source=source, materials_manager=manager, max_body_length=most_at_once
+    )
+    return stream
+
+
 def seal_message(plaintext: bytes, data_key: DataKey, context: Context) -> bytes:
     """Make a message under this data key, which was made with the same context."""
-    client = EncryptionSDKClient(commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT)
-    message, _ = client.encrypt(
+    message, _ = _writer().encrypt(
         source=plaintext,
         materials_manager=_Materials(data_key),
         encryption_context=dict(context),
@@ -168,10 +191,31 @@ def seal_message(plaintext: bytes, data_key: DataKey, context: Context) -> bytes
     return bytes(message)
 
 
+def sealing(source: Readable, data_key: DataKey, context: Context) -> Readable:
+    """Begin to make a message of a stream."""
+    stream: Readable = _writer().stream(
+        mode="e",
+        source=source,
+        materials_manager=_Materials(data_key),
+        encryption_context=dict(context),
+        frame_length=FRAME,
+        algorithm=ALGORITHM,
+    )
+    return stream
+
+
+def _writer() -> EncryptionSDKClient:
+    return EncryptionSDKClient(commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT)
+
+
 def _reader() -> EncryptionSDKClient:
     return EncryptionSDKClient(
         commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT, max_encrypted_data_keys=MOST_DATA_KEYS
     )
+
+
+def _given(wrapped: Wrapped, data_key: bytes) -> DefaultCryptoMaterialsManager:
+    return DefaultCryptoMaterialsManager(_Given(SdkDataKey(_info(wrapped.key), data_key, wrapped.blob)))
 
 
 def _info(key: str) -> MasterKeyInfo:

@@ -3,7 +3,21 @@ import pytest
 
 from sidecar import client
 from sidecar.cli.exits import Exit, exit_of, exit_of_reason, line_of, root_of
-from sidecar.core.errors import ConfigError, Problem, Transient
+from sidecar.core.errors import (
+    BadContext,
+    BadField,
+    BadKeyId,
+    BadSize,
+    CallerDenied,
+    ConfigError,
+    KeyDisabled,
+    KeyNotAllowed,
+    NotFound,
+    Problem,
+    TooLarge,
+    Transient,
+    WrongKey,
+)
 
 
 def raised(error: Exception) -> Exception:
@@ -33,7 +47,17 @@ CASES = [
         Exit.MISUSED,
         "2 problems\n  sidecar.yaml line 4, cache.refresh: want at least 1s\n  x: no\n" + ConfigError.mend,
     ),
-    (Transient("slow", mend="Wait."), Exit.FAILED, "slow. Wait."),
+    (Transient("slow", mend="Wait."), Exit.UNAVAILABLE, "slow. Wait."),
+    (BadKeyId("no key", mend=""), Exit.MISUSED, "no key."),
+    (BadSize("too short", mend=""), Exit.MISUSED, "too short."),
+    (BadContext("too long", mend=""), Exit.MISUSED, "too long."),
+    (CallerDenied("not you", mend=""), Exit.REFUSED, "not you."),
+    (KeyNotAllowed("not that", mend=""), Exit.REFUSED, "not that."),
+    (KeyDisabled("off", mend=""), Exit.REFUSED, "off."),
+    (NotFound("gone", mend=""), Exit.NOT_FOUND, "gone."),
+    (WrongKey("another", mend=""), Exit.FAILED, "another."),
+    (TooLarge("much", mend=""), Exit.FAILED, "much."),
+    (BadField("none", mend=""), Exit.FAILED, "none."),
     (click.UsageError("no such thing"), Exit.MISUSED, "no such thing."),
     (click.ClickException("not installed"), Exit.FAILED, "not installed"),
     (ExceptionGroup("many", [ExceptionGroup("more", [PROBLEMS]), ValueError()]), Exit.MISUSED, line_of(PROBLEMS)),

@@ -9,7 +9,7 @@ from tests.cli.conftest import Invoke
 from tests.cli.processes import SIDECAR, clean, running
 from tests.unix_peer import answer, events, listening
 
-COMMANDS = ("run", "dev", "get", "list", "status", "refresh", "watch", "config", "version")
+COMMANDS = ("run", "dev", "get", "list", "status", "refresh", "watch", "encrypt", "decrypt", "config", "version")
 
 HEAVY = (
     "pydantic",

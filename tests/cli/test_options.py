@@ -1,7 +1,7 @@
 import click
 import pytest
 
-from sidecar.cli.options import read_seconds
+from sidecar.cli.options import read_context, read_seconds
 
 CONTEXT = click.Context(click.Command("x"))
 PARAM = click.Option(["--wait"])
@@ -18,3 +18,19 @@ def test_a_wrong_one_is_wrong_usage() -> None:
     """It says what would be right."""
     with pytest.raises(click.BadParameter, match="want a duration"):
         read_seconds(CONTEXT, PARAM, "soon")
+
+
+def test_an_encryption_context() -> None:
+    """Pairs in the order of their names, values as they are."""
+    assert read_context(CONTEXT, PARAM, ("b=x=y ", "a=")) == (("a", ""), ("b", "x=y "))
+    assert read_context(CONTEXT, PARAM, ()) == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [(("a",), "want k=v"), (("=x",), "want k=v"), (("a=1", "a=2"), "once"), (("a=\udcff",), "UTF-8")],
+)
+def test_what_is_no_context(given: tuple[str, ...], wanted: str) -> None:
+    """It says what would be right."""
+    with pytest.raises(click.BadParameter, match=wanted):
+        read_context(CONTEXT, PARAM, given)

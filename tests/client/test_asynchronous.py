@@ -72,6 +72,14 @@ class TestQuestions:
             assert await client.refresh(["a"], rejected='"tag"') == [{"name": "a", "changed": True}]
         assert json.loads(peer.asked[0].body) == {"names": ["a"], "rejected": '"tag"'}
 
+    async def test_kms(self, path: Path, client: AsyncClient) -> None:
+        """An operation with KMS's own members, bytes as their base64; the public key of a pair."""
+        with listening(path, answer({"Plaintext": "/w=="}), answer({"PublicKey": "MA=="})) as peer:
+            assert await client.kms("decrypt", CiphertextBlob=b"\x01") == {"Plaintext": "/w=="}
+            assert await client.public_key("alias/pair") == {"PublicKey": "MA=="}
+        assert json.loads(peer.asked[0].body) == {"CiphertextBlob": "AQ=="}
+        assert peer.asked[1].line == "GET /v1/kms/public-key?key_id=alias%2Fpair HTTP/1.1"
+
     async def test_ready(self, path: Path, client: AsyncClient) -> None:
         """503 is an answer here, no failure."""
         with listening(path, answer({"ready": True}), problem(503, "1 is missing", names=["a"])):

@@ -94,6 +94,23 @@ class TestQuestions:
             {"names": []},
         ]
 
+    def test_kms(self, path: Path) -> None:
+        """An operation with KMS's own members, bytes as their base64; the public key of a pair."""
+        routes = {
+            "/v1/kms/encrypt": answer({"CiphertextBlob": "AQ==", "KeyId": "arn"}),
+            "/v1/kms/public-key?key_id=alias%2Fpair": answer({"PublicKey": "MA=="}),
+        }
+        with listening(path, routes=routes) as peer:
+            told = Client(path).kms(
+                "encrypt", KeyId="alias/app", Plaintext=b"\xff", EncryptionContext={"a": "b"}, wait=3
+            )
+            assert told == {"CiphertextBlob": "AQ==", "KeyId": "arn"}
+            assert Client(path).public_key("alias/pair") == {"PublicKey": "MA=="}
+        assert peer.asked[0].line == "POST /v1/kms/encrypt HTTP/1.1"
+        assert peer.asked[0].headers["Prefer"] == "wait=3"
+        sent = {"KeyId": "alias/app", "Plaintext": "/w==", "EncryptionContext": {"a": "b"}}
+        assert json.loads(peer.asked[0].body) == sent
+
     def test_ready(self, path: Path) -> None:
         """503 is an answer here, no failure."""
         with listening(path, answer({"ready": True}), problem(503, "1 is missing", names=["a"])):
@@ -131,9 +148,10 @@ class TestProblems:
         assert (str(got.value), got.value.mend, got.value.status) == ("db: it is so", "Do this.", status)
         assert got.value.problem["name"] == "db"
 
-    def test_what_does_not_decrypt_is_not_asked_for_again(self, path: Path) -> None:
+    @pytest.mark.parametrize("kind", ["undecryptable", "bad-ciphertext", "wrong-key", "too-large"])
+    def test_what_does_not_decrypt_is_not_asked_for_again(self, path: Path, kind: str) -> None:
         """Its status is that of an answer of AWS's which cannot be understood; its type says that it stays so."""
-        undecryptable = problem(502, "db: it does not open", type="urn:sidecar:problem:undecryptable")
+        undecryptable = problem(502, "db: it does not open", type=f"urn:sidecar:problem:{kind}")
         with listening(path, undecryptable), pytest.raises(Unfit, match="does not open"):
             Client(path).get("db")
 

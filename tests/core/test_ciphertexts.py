@@ -1,7 +1,7 @@
 import pytest
 
-from sidecar.core.ciphertexts import MOST_CONTEXT, check_context, is_message, looks_like_message
-from sidecar.core.errors import BadContext
+from sidecar.core.ciphertexts import MOST_CONTEXT, check_context, check_holds, is_message, looks_like_message
+from sidecar.core.errors import BadCiphertext, BadContext
 from sidecar.core.refs import Context
 
 
@@ -54,3 +54,12 @@ def test_all_other_contexts() -> None:
     """To the last byte."""
     check_context((), "kms:x")
     check_context((("app", "web"), ("b", "x" * (MOST_CONTEXT - 2 - 8 - 4 - 6))), "kms:x")
+
+
+def test_a_message_may_hold_more_than_is_asked_for() -> None:
+    """But all of that, name and value."""
+    held = (("app", "web"), ("env", "prod"))
+    for asked in ((), (("env", "prod"),), held):
+        check_holds(held, asked, "kms:x")
+    with pytest.raises(BadCiphertext, match="kms:x: the message has another encryption context"):
+        check_holds(held, (("app", "shop"),), "kms:x")

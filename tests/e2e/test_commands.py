@@ -23,6 +23,8 @@ from tests.e2e.processes import (
     spawned,
 )
 
+COMMANDS = ("run", "dev", "get", "list", "status", "refresh", "watch", "encrypt", "decrypt")
+
 
 @pytest.fixture(scope="module")
 def account(lend_account: Lend) -> Iterator[AwsAccount]:
@@ -128,6 +130,6 @@ def change_until(daemon: Daemon, account: AwsAccount, lines: Lines) -> list[str]
 def test_what_needs_no_daemon(daemon: Daemon) -> None:
     """The version, the help and the schema."""
     assert ask(daemon, "version").stdout.startswith("sidecar ")
-    for arguments in ((), ("run",), ("dev",), ("get",), ("list",), ("status",), ("refresh",), ("watch",)):
+    for arguments in ((), *((name,) for name in COMMANDS)):
         assert "Example" in ask(daemon, *arguments, "--help").stdout
     assert json.loads(ask(daemon, "config", "schema").stdout)["properties"]["secrets"]

@@ -3,15 +3,15 @@ from dataclasses import dataclass, field
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from prometheus_client import CollectorRegistry
 
-from sidecar.core.errors import BadSize, KeyNotAllowed, KeyWrongUsage, TimedOut
+from sidecar.core.errors import BadKeyId, BadSize, KeyNotAllowed, KeyWrongUsage, TimedOut
 from sidecar.core.ports import Gate, KeyService, Priority, PublicKey
 from sidecar.core.quotas import Limits
 from sidecar.core.secret import Plaintext
 from sidecar.engine.guard import Guard
-from sidecar.envelope.public_keys import ALIAS_AGE, MOST, LoadedKey, PublicKeys
+from sidecar.envelope.public_keys import ALIAS_AGE, MOST, LoadedKey, PublicKeys, read_public_key
 from sidecar.telemetry import Metrics
 from tests.aws.gates import OpenGate
 
@@ -156,3 +156,33 @@ class TestUse:
         assert loaded.encrypt(Plaintext(bytes(190)), "RSAES_OAEP_SHA_256", "k")
         with pytest.raises(BadSize, match="at most 190 bytes"):
             loaded.encrypt(Plaintext(bytes(191)), "RSAES_OAEP_SHA_256", "k")
+
+
+class TestDownloaded:
+    """A public key in a file."""
+
+    @pytest.mark.parametrize("encoding", [serialization.Encoding.PEM, serialization.Encoding.DER])
+    @pytest.mark.parametrize(
+        "form", [serialization.PublicFormat.SubjectPublicKeyInfo, serialization.PublicFormat.PKCS1]
+    )
+    def test_encrypts_for_the_private_key(
+        self, encoding: serialization.Encoding, form: serialization.PublicFormat
+    ) -> None:
+        """By either algorithm, PEM or DER."""
+        private = rsa.generate_private_key(65537, 2048)
+        loaded = read_public_key(private.public_key().public_bytes(encoding, form), "pub")
+        for algorithm, digest in (("RSAES_OAEP_SHA_256", hashes.SHA256()), ("RSAES_OAEP_SHA_1", hashes.SHA1())):
+            sealed = loaded.encrypt(Plaintext(b"x"), algorithm, "t")
+            assert sealed is not None
+            assert private.decrypt(sealed, padding.OAEP(padding.MGF1(digest), digest, None)) == b"x"
+
+    def test_what_is_none(self) -> None:
+        """Anything else, a private key, a curve's: each is told, and nothing is quoted."""
+        pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
+        private = P256.private_bytes(pem, serialization.PrivateFormat.PKCS8, none)
+        for content in (b"", b"canary", b"-----BEGIN PUBLIC KEY-----\ncanary\n-----END PUBLIC KEY-----", private):
+            with pytest.raises(BadKeyId, match=r"^pub: this is no public key$"):
+                read_public_key(content, "pub")
+        curve = P256.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+        with pytest.raises(BadKeyId, match="only RSA keys encrypt"):
+            read_public_key(curve, "pub")

@@ -3,6 +3,8 @@ import logging
 import pytest
 from aws_encryption_sdk import EncryptionSDKClient
 from aws_encryption_sdk.identifiers import Algorithm, CommitmentPolicy
+from aws_encryption_sdk.internal.crypto.authentication import Signer
+from aws_encryption_sdk.internal.defaults import ENCODED_SIGNER_KEY
 from aws_encryption_sdk.materials_managers import EncryptionMaterials, EncryptionMaterialsRequest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -98,6 +100,8 @@ def written(plaintext: bytes, algorithm: Algorithm, frame: int) -> bytes:
             given = super().get_encryption_materials(request)
             if algorithm.signing_algorithm_info is not None:
                 private = ec.generate_private_key(algorithm.signing_algorithm_info())
+                signer = Signer(algorithm, private)
+                given.encryption_context[ENCODED_SIGNER_KEY] = signer.encoded_public_key().decode()
                 form, none = serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
                 given.signing_key = private.private_bytes(serialization.Encoding.DER, form, none)
             return given
