@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench stampede stampede-real dashboard image pins clean
+.PHONY: help install run test check format bench stampede stampede-real dashboard image systemd pins clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -50,6 +50,9 @@ dashboard: $(INSTALLED)  ## Draw docs/dashboard.svg: real daemons in bad weather
 
 image: $(INSTALLED)  ## Build both images and try them, without a registry or an engine (needs buildah, debootstrap and root)
 	deploy/image/try.sh
+
+systemd: $(INSTALLED)  ## Boot a systemd in namespaces of its own and have it run the units (needs Linux, debootstrap and root)
+	deploy/systemd/try.sh
 
 # uv writes pins for every platform and Python at once; none of them holds a download address.
 COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate

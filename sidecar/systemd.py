@@ -38,6 +38,7 @@ VARIABLES: Final = (
 REJECTED: Final = "the new configuration is rejected (see the log), the old one serves on"
 
 _LOOK: Final = 5.0  # seconds at most between two looks at how the secrets stand
+_LOOK_UNREADY: Final = 1.0  # likewise while a secret is missing: whoever has just started the unit looks at it
 _PATIENCE: Final = 1.0  # seconds that systemd may take to accept what is said only once: its queue is hardly ever full
 _NAMED: Final = 3  # missing secrets that a status names
 
@@ -89,12 +90,12 @@ class Systemd:
 
     async def keep_told(self, health: Health) -> None:
         """Say how the daemon stands until this is cancelled; within the watchdog's time, as long as it is healthy."""
-        pause = min(self.watchdog / 2, _LOOK) if self.watchdog else _LOOK
         while True:
-            self._look(health)
-            await asyncio.sleep(pause)
+            is_ready = self._look(health)
+            pause = _LOOK if is_ready else _LOOK_UNREADY
+            await asyncio.sleep(min(self.watchdog / 2, pause) if self.watchdog else pause)
 
-    def _look(self, health: Health) -> None:
+    def _look(self, health: Health) -> bool:
         lines = ["WATCHDOG=1"] if self.watchdog and health.healthy() else []
         status = "; ".join(filter(None, (status_of(health), self._note)))
         if status != self._status:
@@ -102,6 +103,7 @@ class Systemd:
             lines.append(f"STATUS={status}")
         if lines and not self._tell(*lines, patience=0):
             self._status = ""  # to be said again
+        return not status.startswith("not ready")
 
     def _tell(self, *lines: str, patience: float = _PATIENCE) -> bool:
         """Send one datagram; who does not take it is told of in the log, once, and misses it."""

@@ -160,6 +160,15 @@ class TestKeepingTold:
         assert manager.heard() == ["STATUS=ready: 1 pending", "STATUS=ready: 1 fresh, 1 pending"]
 
     @pytest.mark.looptime
+    async def test_the_status_is_looked_at_each_second_until_it_is_ready(self, manager: Manager) -> None:
+        """Who has just started the unit looks at it."""
+        missing = ["a"]
+        of = Health(lambda: True, lambda: ("fresh",), lambda: ((name, "pending") for name in missing))
+        asyncio.get_running_loop().call_later(0.5, missing.clear)
+        await self._seconds(under(manager.address), of, 1.5)
+        assert manager.heard() == ["STATUS=not ready, a (pending): 1 fresh", "STATUS=ready: 1 fresh"]
+
+    @pytest.mark.looptime
     async def test_a_rejected_configuration_is_told_until_there_is_another(self, manager: Manager) -> None:
         """Whoever looks at the unit sees it without the log."""
         systemd, of = under(manager.address), health(states=("fresh",))

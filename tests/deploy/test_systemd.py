@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.accounts import SystemAccounts
 from sidecar.cli import main
+from sidecar.cli.exits import Exit
 from sidecar.client import SOCKET
 from sidecar.core.config.loading import load
 from tests.docs_markdown import ROOT, doc
@@ -83,7 +84,11 @@ class TestService:
 
     def test_the_reload_is_the_programs(self) -> None:
         """SIGHUP."""
-        assert self.service["ExecReload"].endswith("-HUP $MAINPID")
+        assert self.service["ExecReload"] == '/bin/sh -c "kill -HUP $MAINPID"'  # /bin/kill is not everywhere
+
+    def test_a_wrong_configuration_is_no_reason_to_start_again(self) -> None:
+        """By the exit code of the program."""
+        assert self.service["RestartPreventExitStatus"] == str(int(Exit.MISUSED))
 
     def test_callers_keep_their_users(self) -> None:
         """In a user namespace `access` rules would mean nothing."""
@@ -113,6 +118,14 @@ class TestSocket:
         """It would open one in a folder that is not its own."""
         assert SERVICE["Unit"]["Requires"] == "sidecar.socket"
         assert "sidecar.socket" in SERVICE["Unit"]["After"].split()
+
+
+def test_the_trial_is_a_script() -> None:
+    """Bash can read it, and `make systemd` begins it."""
+    script = FOLDER / "try.sh"
+    subprocess.run(["bash", "-n", script], check=True)
+    assert script.stat().st_mode & 0o111
+    assert "deploy/systemd/try.sh" in (ROOT / "Makefile").read_text()
 
 
 def test_the_configuration_of_the_document_is_one() -> None:
