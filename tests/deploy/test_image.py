@@ -9,7 +9,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.deploy.charts import CHART
 from tests.docs_markdown import ROOT, code, doc
 
 FILE = ROOT / "Dockerfile"
@@ -100,6 +102,8 @@ class TestWhatShips:
         """By number, in the group of the same number."""
         assert STAGES["common"].having("USER") == [USER]
         assert [STAGES[name].having("USER") for name in ("dev", "run")] == [[], []]
+        chart = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
+        assert f"{chart['user']}:{chart['group']}" == USER
 
     def test_the_volume_is_the_users(self) -> None:
         """It is there, with its owner, before it is declared: what comes later is not in it."""
