@@ -61,6 +61,7 @@ pins:  ## Pin anew what pyproject.toml asks for (needs uv)
 	$(COMPILE) pyproject.toml --extra dev --extra settings --group test --group check --group build -c requirements/run.txt -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra dev -c requirements/run.txt -c requirements/dev.txt -o requirements/fake.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) --group encryption-cli -o requirements/encryption-cli.txt
 
 clean:  ## Remove what make and the tests made
 	rm -rf .venv dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .sidecar

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bench import crowd, decryptions, hold, limiter, memory, polling, start, throughput, verification
+from bench import crowd, decryptions, envelopes, hold, limiter, memory, polling, start, throughput, verification
 from bench.figures import Figure, table
 
 FIGURES: Final[dict[str, Callable[[], list[Figure]]]] = {
@@ -19,6 +19,7 @@ FIGURES: Final[dict[str, Callable[[], list[Figure]]]] = {
     "limiter": limiter.measure,
     "throughput": throughput.measure,
     "verification": verification.measure,
+    "envelopes": envelopes.measure,
 }
 
 

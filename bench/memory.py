@@ -25,11 +25,11 @@ def measure() -> list[Figure]:
 def _weigh(secrets: int, goal: int) -> Figure:
     with world(secrets - 1, 1) as here, here.daemon(here.configure(declared(secrets - 1, 1))) as daemon:
         until(daemon.ready, within=60)
-        resident = max(_use(daemon) for _ in range(_LOOKS)) / 1024
+        resident = max(look(daemon) for _ in range(_LOOKS)) / 1024
     return Figure(f"resident memory, {secrets:,} secrets", f"<= {goal} MiB", f"{resident:.1f} MiB", resident <= goal)
 
 
-def _use(daemon: Daemon) -> int:
+def look(daemon: Daemon) -> int:
     """Look once a second, while probes, scrapes and callers come: what they need must count as well."""
     for path in _ASKED:
         assert daemon.ask(path)[0] == 200

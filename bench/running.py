@@ -205,6 +205,10 @@ class World:
         """Change a secret."""
         self._client("secretsmanager").put_secret_value(SecretId=name, SecretString=value)
 
+    def create_key(self) -> str:
+        """Make a symmetric key; give its ARN."""
+        return str(self._client("kms").create_key()["KeyMetadata"]["Arn"])
+
     def create_pair(self, spec: str) -> str:
         """Make a key pair to sign with; give its ARN."""
         return str(self._client("kms").create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"])
