@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from sidecar.cli.options import (
 from sidecar.cli.streams import (
     PIECE,
     FromBase64,
+    Input,
     Output,
     is_base64,
     is_shown,
@@ -79,22 +81,30 @@ def command(  # noqa: PLR0913 -- one for each option
         print_whole(list(pieces), output)
 
 
-def _decoded(source: Readable, as_base64: bool | None) -> Readable:  # noqa: FBT001 -- None: tell it by itself
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A ciphertext that is being read, and its size where that is known."""
+
+    source: Readable
+    size: int | None
+
+
+def _decoded(source: Input, as_base64: bool | None) -> Incoming:  # noqa: FBT001 -- None: tell it by itself
     """Give the ciphertext itself."""
-    head = source.read(PIECE)
+    size, head = source.size, source.read(PIECE)
     if not head:
         raise BadCiphertext(f"{ABOUT}: it is empty", mend=_HINT)
     again = Resumed(head, source)
     wanted = is_base64(head) if as_base64 is None else as_base64
-    return FromBase64(again, ABOUT) if wanted else again
+    return Incoming(FromBase64(again, ABOUT), None) if wanted else Incoming(again, size)
 
 
-def _open(source: Readable, key_id: str | None, algorithm: str | None, context: Context, kms: Kms) -> Iterable[bytes]:
-    head = read_up_to(source, MOST_CIPHERTEXT + 1)
+def _open(incoming: Incoming, key_id: str | None, algorithm: str | None, context: Context, kms: Kms) -> Iterable[bytes]:
+    head = read_up_to(incoming.source, MOST_CIPHERTEXT + 1)
     if is_message(head) and algorithm is None:  # RSA's ciphertext may begin with any bytes
         if key_id is not None:
             raise BadKeyId(f"{ABOUT}: an Encryption SDK message names its keys itself", mend="Leave --key-id out.")
-        return _open_message(Resumed(head, source), context, kms)
+        return _open_message(Incoming(Resumed(head, incoming.source), incoming.size), context, kms)
     if len(head) > MOST_CIPHERTEXT:
         raise BadCiphertext(
             f"{ABOUT}: it is no Encryption SDK message, and too long for a ciphertext of KMS", mend=_WHOLE
@@ -102,10 +112,11 @@ def _open(source: Readable, key_id: str | None, algorithm: str | None, context: 
     return [kms.decrypt(head, context, key_id, algorithm or SYMMETRIC).plaintext.reveal()]
 
 
-def _open_message(source: Readable, context: Context, kms: Kms) -> Iterator[bytes]:
+def _open_message(incoming: Incoming, context: Context, kms: Kms) -> Iterator[bytes]:
     from sidecar.envelope.pipes import Arriving  # noqa: PLC0415 -- the SDK, for those who have a message
 
-    message = Arriving(source, ABOUT)
+    message = Arriving(incoming.source, ABOUT)
+    message.check_size(incoming.size or 0)
     needs = message.needs
     check_holds(needs.context, context, ABOUT)
     number, data_key = unwrap([(each.key, each.blob) for each in needs.data_keys], needs.context, kms)

@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeVar
 from sidecar.cli.configured import read_config
 from sidecar.cli.sockets import find_socket
 from sidecar.cli.sources import is_there
-from sidecar.client import Client, ClientError, Refused, Unfit
+from sidecar.client import Client, ClientError, NoDaemon, Refused, Unfit
 from sidecar.core.config.types import LogLevel
 from sidecar.core.errors import BadKeyId, KeyNotAllowed, SecretError, SidecarError, Undecryptable
 from sidecar.core.keys import SYMMETRIC, check_key_id
@@ -78,7 +78,7 @@ class DaemonKms:
 
     def public_key(self, key_id: str) -> PublicKey:
         """Do what `Kms.public_key` promises."""
-        told = self._client.public_key(key_id, wait=self._wait)
+        told = _or_alone(lambda: self._client.public_key(key_id, wait=self._wait))
         algorithms = told.get("EncryptionAlgorithms")
         return PublicKey(
             key=str(told.get("KeyId")),
@@ -89,7 +89,15 @@ class DaemonKms:
         )
 
     def _ask(self, operation: str, **members: object) -> Mapping[str, object]:
-        return self._client.kms(operation, wait=self._wait, **members)
+        return _or_alone(lambda: self._client.kms(operation, wait=self._wait, **members))
+
+
+def _or_alone(ask: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
+    """Ask; where no daemon answers, say what else can be done."""
+    try:
+        return ask()
+    except NoDaemon as error:
+        raise NoDaemon(str(error), mend=f"{error.mend} Or add --alone, to ask KMS straight.") from None
 
 
 def _blob(told: Mapping[str, object], member: str) -> bytes:

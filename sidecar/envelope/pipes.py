@@ -24,6 +24,8 @@ MOST_AT_ONCE: Final = 16 << 20
 """Bytes of the largest frame, or of a message without frames, that is opened: all of it must be held to be judged."""
 
 _PIECE: Final = sdk.FRAME
+_AROUND_FRAME: Final = 32  # its number, IV and tag
+_MOST_AROUND: Final = 256  # what authenticates the header, what is more around the last frame, a signature
 _WHOLE: Final = "Take the whole message as it was written, and nothing behind it."
 
 
@@ -77,10 +79,21 @@ class Arriving:
     def __init__(self, source: Readable, about: str) -> None:
         """Read the header; raises Undecryptable for what begins no message that can be opened."""
         noted = _Noted(source)
-        self.needs: Needs = sdk.read_needs(noted, about)
+        needs, algorithm = sdk.first_reading(noted, about)
+        header = bytes(noted.read_so_far)
+        self.needs: Needs = needs
+        self._header = len(header)
+        self._frame = sdk.frame_of(header, algorithm)
         self._source = source
-        self._message = Resumed(bytes(noted.read_so_far), source)
+        self._message = Resumed(header, source)
         self._about = about
+
+    def check_size(self, size: int) -> None:
+        """Raise TooLarge where a message of so many bytes, header included, must hold more than a stream takes."""
+        body = size - self._header - _MOST_AROUND
+        frames = body // (self._frame + _AROUND_FRAME)
+        if (frames * self._frame if self._frame else body) > MOST:
+            raise too_large(self._about)
 
     def open(self, wrapped: Wrapped, data_key: Plaintext) -> Iterator[bytes]:
         """Decrypt with one of its data keys; each piece is authentic, and all of it is once this has ended.

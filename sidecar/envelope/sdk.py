@@ -95,17 +95,13 @@ class _Needed(Exception):
 def needs_of(message: bytes, about: str) -> Needs:
     """Read which data keys a message needs; raises Undecryptable for what is no whole message that can be opened."""
     source = BytesIO(message)
-    needs, algorithm = _first_reading(source, about)
+    needs, algorithm = first_reading(source, about)
     _check_length(message, source.tell(), algorithm, about)
     return needs
 
 
-def read_needs(source: Readable, about: str) -> Needs:
-    """Read a stream up to the data keys that its message needs; raises Undecryptable, and what `source` raises."""
-    return _first_reading(source, about)[0]
-
-
-def _first_reading(source: Readable, about: str) -> tuple[Needs, Algorithm]:
+def first_reading(source: Readable, about: str) -> tuple[Needs, Algorithm]:
+    """Read a stream to the end of its header; raises Undecryptable, and what `source` raises."""
     try:
         _reader().decrypt(source=source, materials_manager=_FirstReading())
     except _Needed as needed:
@@ -156,6 +152,13 @@ def _end_of_message(message: bytes, header: int, algorithm: Algorithm) -> int:
     if algorithm.signing_algorithm_info is not None:
         at += 2 + int(struct.unpack_from(">H", message, at)[0])
     return int(at)
+
+
+def frame_of(header: bytes, algorithm: Algorithm) -> int:
+    """Read from a header how long the message's frames are; 0 where it has none."""
+    more = algorithm.algorithm_suite_data_length() if header[0] == _SECOND_VERSION else 0
+    (frame,) = struct.unpack_from(">I", header, len(header) - more - 4)
+    return int(frame)
 
 
 def open_message(message: bytes, wrapped: Wrapped, data_key: bytes, about: str) -> bytes:

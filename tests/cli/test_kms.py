@@ -87,8 +87,10 @@ class TestDaemon:
     def test_what_it_tells_is_raised(self, folder: Path) -> None:
         """By kind."""
         kms = DaemonKms(Client(folder / "s"), 1)
-        with pytest.raises(NoDaemon):
-            kms.data_key("k", ())
+        for ask in (lambda: kms.data_key("k", ()), lambda: kms.public_key("k")):
+            with pytest.raises(NoDaemon) as caught:
+                ask()
+            assert "Or add --alone" in caught.value.mend
         for status, kind in ((403, Refused), (503, Unavailable)):
             with listening(folder / "s", problem(status, "it is so")), pytest.raises(kind, match="it is so"):
                 kms.data_key("k", ())

@@ -180,7 +180,7 @@ def peak(shell: Shell, command: Sequence[str], source: Path, target: Path) -> in
 
 
 def test_a_hundred_mebibytes(shell: Shell) -> None:
-    """Encrypting holds next to nothing of them, decrypting at most once; a byte more is refused before any is read."""
+    """Encrypting holds next to nothing of them, decrypting at most once; what is more is refused at once."""
     small, large, sealed, opened = (shell.folder / name for name in ("small", "large", "sealed", "opened"))
     small.write_bytes(bytes(10_000))
     with large.open("wb") as file:
@@ -192,15 +192,15 @@ def test_a_hundred_mebibytes(shell: Shell) -> None:
     assert opened.stat().st_size == MANY
     assert peak(shell, ("decrypt",), sealed, opened) < base + MANY + (16 << 20)
     assert opened.stat().st_size == MANY
-    with large.open("ab") as file:
-        file.truncate(MANY + 1)
     shell.aws.fake.forget_requests()
-    with large.open("rb") as content:
-        done = subprocess.run(
-            [PROGRAM, *encrypting], env=shell.environ, stdin=content, capture_output=True, check=False
-        )
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert b"larger than 100 MiB" in done.stderr
+    for source, command in ((large, encrypting), (sealed, ("decrypt", "--stream"))):
+        os.truncate(source, MANY + (1 << 20))
+        with source.open("rb") as content:
+            done = subprocess.run(
+                [PROGRAM, *command], env=shell.environ, stdin=content, capture_output=True, check=False
+            )
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert b"larger than 100 MiB" in done.stderr
     assert shell.aws.fake.counts() == {}
 
 

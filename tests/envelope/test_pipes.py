@@ -137,6 +137,19 @@ def test_frames_that_would_fill_the_memory() -> None:
         assert source.tell() < 1000
 
 
+@pytest.mark.parametrize("frame", [0, 128, 65_536], ids=["unframed", "small frames", "large frames"])
+@pytest.mark.parametrize("algorithm", [each for each in Algorithm if each.allowed], ids=lambda each: each.name)
+def test_what_is_too_large_is_known_by_its_size(algorithm: Algorithm, frame: int) -> None:
+    """Before any of it is opened: nothing that fits is refused, and all that is a few frames larger is."""
+    around = len(written(b"", algorithm, frame))
+    size = MOST + around + (MOST // frame * 32 if frame else 0)
+    message = Arriving(BytesIO(written(b"x", algorithm, frame)), "t")
+    for small in (0, 1000, size):
+        message.check_size(small)
+    with pytest.raises(TooLarge, match="t: the plaintext is larger than 100 MiB"):
+        message.check_size(size + 3 * frame + 512)
+
+
 class Trouble(SidecarError):
     """Something that happens to a source."""
 
